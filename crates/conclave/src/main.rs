@@ -1,0 +1,2 @@
+//! The conclave binary: command line, configuration, listeners, development ensemble.
+fn main() {}

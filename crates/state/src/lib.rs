@@ -1,0 +1,1 @@
+//! Timeline tables: persistent radix trees, deltas, history, leases, change feed, running hash.

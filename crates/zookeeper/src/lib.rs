@@ -1,0 +1,1 @@
+//! The ZooKeeper protocol: wire, prepare, serve, watch.
