@@ -1,1 +1,3 @@
 //! Timeline tables: persistent radix trees, deltas, history, leases, change feed, running hash.
+
+pub mod tree;
