@@ -1,1 +1,42 @@
-//! One member: the loop over raft, log and state; peer links; forwarding; leases; reads.
+//! One member of an ensemble: the loop over raft, log and state.
+//!
+//! The room has two halves. The *member* ([`member::Member`]) is a plain value: events and the present time
+//! go in, effects come out. Everything that decides lives there: what the leader prepares and when a reply
+//! may leave, what is forwarded to whom, which lease has run out. The *shell* ([`start`]) is thin: threads,
+//! sockets and files that feed the member and carry out its effects. The simulator replaces the shell and
+//! keeps the member.
+//!
+//! Two rules are stated here once, for every protocol above:
+//!
+//! 1. **Release.** A reply, a refusal included, is released only when every entry that its evaluation saw
+//!    is committed, and leadership was proven after the evaluation. A member answers its own client only
+//!    after it applied the entry itself.
+//! 2. **Order.** On one connection, events of revision *r* leave before any reply that saw *r* or later
+//!    (see [`Mailbox::settled`]); requests of one stream are decided in the order they were submitted, or
+//!    not at all (see [`Handle::submit`]).
+//!
+//! What this room may not know: any protocol's words. Protocols reach it through [`Protocol`] (their
+//! decisions) and use it through [`Handle`] (their front ends).
+
+mod batch;
+mod clock;
+mod failure;
+mod handle;
+mod hub;
+pub mod member;
+mod message;
+mod options;
+mod protocol;
+mod shell;
+mod status;
+
+pub use batch::Batch;
+pub use clock::Now;
+pub use failure::{Failure, Reason};
+pub use handle::{Handle, Pending, Remaining, Renewed, Reply, StreamId, View};
+pub use hub::{Delivery, Interest, Mailbox, Watched};
+pub use message::{Decline, Outcome, PeerMessage, Question};
+pub use options::{Limits, MemberAddress, Options, Timing};
+pub use protocol::{Context, Protocol, ProtocolId};
+pub use raft::{Lane, NodeId};
+pub use status::{Counters, MemberStatus, Role, RoleChange, Status};

@@ -1,0 +1,255 @@
+//! Tells watchers what changed. It may not know why they watch, nor delay the core thread: it reads the feed of
+//! published states at its own pace, and a watcher that reads too slowly loses its place, never its peace.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use state::interest::Index;
+use state::{Change, TableId};
+use tokio::sync::{Notify, watch};
+
+pub use state::interest::Interest;
+
+use crate::handle::{Shared, View};
+
+/// What arrives in a [`Mailbox`].
+#[derive(Clone, Debug)]
+pub enum Delivery {
+    /// All changes of one revision that concern this box, in order. A change that concerns several watches of the
+    /// box stands here once for each.
+    Changes {
+        /// The revision.
+        revision: u64,
+        /// Which watch, and what changed.
+        changes: Vec<(u64, Change)>,
+    },
+    /// The watch lost its place: it reads on in history from this revision and watches anew.
+    Lost {
+        /// Which watch.
+        token: u64,
+        /// The first revision that was not delivered to it.
+        from_revision: u64,
+    },
+}
+
+/// From where on a new watch is served live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Watched {
+    /// Changes of this revision and later arrive in the box; earlier ones are read from `view().changes(…)`.
+    pub live_from: u64,
+}
+
+/// Who is interested: a box and one of its watches.
+type Subscriber = (u64, u64);
+
+pub(crate) struct Hub {
+    desk: Mutex<Desk>,
+    dispatched: watch::Sender<u64>,
+    /// Changes one box may hold before its watches lose their place.
+    capacity: usize,
+}
+
+#[derive(Default)]
+struct Desk {
+    index: Index<Subscriber>,
+    boxes: HashMap<u64, Subscription>,
+    next_box: u64,
+    dispatched: u64,
+}
+
+struct Subscription {
+    shared: Arc<BoxShared>,
+    watches: BTreeMap<u64, (TableId, Interest)>,
+}
+
+#[derive(Default)]
+struct BoxShared {
+    content: Mutex<Content>,
+    arrived: Notify,
+}
+
+#[derive(Default)]
+struct Content {
+    deliveries: VecDeque<Delivery>,
+    changes: usize,
+}
+
+impl Hub {
+    pub(crate) fn new(revision: u64, capacity: usize) -> Hub {
+        let desk = Desk { dispatched: revision, ..Desk::default() };
+        Hub { desk: Mutex::new(desk), dispatched: watch::Sender::new(revision), capacity }
+    }
+
+    /// Hands out everything that `view` knows and that was not handed out yet.
+    pub(crate) fn dispatch(&self, view: &View) {
+        let mut desk = self.lock();
+        let from = desk.dispatched + 1;
+        if view.revision() < from {
+            return;
+        }
+        match view.changes(from) {
+            Ok(mut changes) => {
+                let mut revision = from;
+                let mut due: BTreeMap<u64, Vec<(u64, Change)>> = BTreeMap::new();
+                while let Some(change) = changes.next() {
+                    if change.revision != revision {
+                        desk.deliver(revision, std::mem::take(&mut due), self.capacity);
+                        revision = change.revision;
+                    }
+                    desk.index.matching(change.table, &change.key, |&(box_id, token)| {
+                        due.entry(box_id).or_default().push((token, change.clone()));
+                    });
+                }
+                desk.deliver(revision, due, self.capacity);
+            }
+            // The history was compacted under the hub, or replaced by a snapshot: nobody's place is sure any more.
+            Err(_) => desk.lose_all(from),
+        }
+        desk.dispatched = view.revision();
+        let dispatched = desk.dispatched;
+        drop(desk);
+        self.dispatched.send_replace(dispatched);
+    }
+
+    /// Follows the published states until the member stops.
+    pub(crate) async fn run(shared: Arc<Shared>, mut published: watch::Receiver<u64>) {
+        while published.changed().await.is_ok() {
+            shared.hub.dispatch(&shared.view.load_full());
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Desk> {
+        self.desk.lock().expect("no holder of the hub panics")
+    }
+}
+
+impl Desk {
+    fn deliver(&mut self, revision: u64, due: BTreeMap<u64, Vec<(u64, Change)>>, capacity: usize) {
+        for (box_id, changes) in due {
+            let Some(subscription) = self.boxes.get_mut(&box_id) else { continue };
+            let mut content = subscription.shared.lock();
+            if content.changes + changes.len() <= capacity {
+                content.changes += changes.len();
+                content.deliveries.push_back(Delivery::Changes { revision, changes });
+            } else {
+                // Only the watches that were due lose their place; the quiet ones of the same box keep theirs.
+                for (token, _) in changes {
+                    if let Some((table, interest)) = subscription.watches.remove(&token) {
+                        self.index.remove(table, &interest, &(box_id, token));
+                        content.deliveries.push_back(Delivery::Lost { token, from_revision: revision });
+                    }
+                }
+            }
+            drop(content);
+            subscription.shared.arrived.notify_one();
+        }
+    }
+
+    fn lose_all(&mut self, from_revision: u64) {
+        for subscription in self.boxes.values_mut() {
+            let mut content = subscription.shared.lock();
+            for token in std::mem::take(&mut subscription.watches).into_keys() {
+                content.deliveries.push_back(Delivery::Lost { token, from_revision });
+            }
+            drop(content);
+            subscription.shared.arrived.notify_one();
+        }
+        self.index = Index::default();
+    }
+}
+
+impl BoxShared {
+    fn lock(&self) -> MutexGuard<'_, Content> {
+        self.content.lock().expect("no holder of a mailbox panics")
+    }
+
+    fn take(&self) -> Option<Delivery> {
+        let mut content = self.lock();
+        let delivery = content.deliveries.pop_front()?;
+        if let Delivery::Changes { changes, .. } = &delivery {
+            content.changes -= changes.len();
+        }
+        Some(delivery)
+    }
+}
+
+/// The changes that one connection or one watch stream is interested in, in order.
+pub struct Mailbox {
+    id: u64,
+    member: Arc<Shared>,
+    content: Arc<BoxShared>,
+}
+
+impl Mailbox {
+    pub(crate) fn open(member: Arc<Shared>) -> Mailbox {
+        let content = Arc::new(BoxShared::default());
+        let mut desk = member.hub.lock();
+        desk.next_box += 1;
+        let id = desk.next_box;
+        desk.boxes.insert(id, Subscription { shared: content.clone(), watches: BTreeMap::new() });
+        drop(desk);
+        Mailbox { id, member, content }
+    }
+
+    /// Watches part of a table under a token of the caller's, replacing what the token meant before.
+    ///
+    /// Changes of revision [`Watched::live_from`] and later will arrive here. Earlier ones are in the history of
+    /// any view taken after this call, so nothing is missed and nothing comes twice.
+    pub fn watch(&self, table: TableId, interest: Interest, token: u64) -> Watched {
+        let mut desk = self.member.hub.lock();
+        let subscriber = (self.id, token);
+        let live_from = desk.dispatched + 1;
+        desk.index.insert(table, &interest, subscriber);
+        let subscription = desk.boxes.get_mut(&self.id).expect("a mailbox is registered as long as it lives");
+        if let Some((old_table, old_interest)) = subscription.watches.insert(token, (table, interest.clone()))
+            && (old_table, &old_interest) != (table, &interest)
+        {
+            desk.index.remove(old_table, &old_interest, &subscriber);
+        }
+        Watched { live_from }
+    }
+
+    /// Ends a watch. Deliveries that already arrived for it stay in the box.
+    pub fn unwatch(&self, token: u64) {
+        let mut desk = self.member.hub.lock();
+        let subscription = desk.boxes.get_mut(&self.id).expect("a mailbox is registered as long as it lives");
+        if let Some((table, interest)) = subscription.watches.remove(&token) {
+            desk.index.remove(table, &interest, &(self.id, token));
+        }
+    }
+
+    /// The next delivery, as soon as there is one. Cancel safe.
+    pub async fn recv(&self) -> Delivery {
+        loop {
+            let arrived = self.content.arrived.notified();
+            if let Some(delivery) = self.content.take() {
+                return delivery;
+            }
+            arrived.await;
+        }
+    }
+
+    /// The next delivery, if there is one.
+    #[must_use]
+    pub fn try_recv(&self) -> Option<Delivery> {
+        self.content.take()
+    }
+
+    /// Resolves when every change up to `revision` that concerns this box is in the box.
+    pub async fn settled(&self, revision: u64) {
+        let mut dispatched = self.member.hub.dispatched.subscribe();
+        // The sender lives in the member, which this mailbox holds: the wait can only end by the revision.
+        let _ = dispatched.wait_for(|&dispatched| dispatched >= revision).await;
+    }
+}
+
+impl Drop for Mailbox {
+    fn drop(&mut self) {
+        let mut desk = self.member.hub.lock();
+        if let Some(subscription) = desk.boxes.remove(&self.id) {
+            for (token, (table, interest)) in subscription.watches {
+                desk.index.remove(table, &interest, &(self.id, token));
+            }
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! What goes into a member and what comes out. Plain data; nothing here decides.
+
+use bytes::Bytes;
+use raft::{Index, NodeId, Ticket, Write};
+use state::{LeaseId, State};
+
+use crate::handle::Remaining;
+use crate::message::PeerMessage;
+use crate::{Batch, Failure, ProtocolId, Status, StreamId};
+
+/// The shell's mark on a client's request. The member hands it back and never looks into it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestTag(pub u64);
+
+/// Everything that can happen to a member.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// Time went on. To come no later than [`Member::deadline`].
+    Tick,
+    /// A peer's message arrived.
+    Peer {
+        /// Whose.
+        from: NodeId,
+        /// What it says.
+        message: PeerMessage,
+    },
+    /// A connection to this peer stands, in both directions.
+    Connected(NodeId),
+    /// The connection to this peer broke, in either direction.
+    ConnectionLost(NodeId),
+    /// The write with this ticket and all before it are durable.
+    Written(Ticket),
+    /// A client's request.
+    Submit {
+        /// For the answer.
+        tag: RequestTag,
+        /// Whose request.
+        protocol: ProtocolId,
+        /// What it must stay in order with.
+        stream: StreamId,
+        /// As the protocol encoded it.
+        request: Bytes,
+    },
+    /// A client's wish for a linearizable read point.
+    Barrier {
+        /// For the answer.
+        tag: RequestTag,
+    },
+    /// A client keeps a lease alive and wants to hear of it.
+    Renew {
+        /// For the answer.
+        tag: RequestTag,
+        /// Which lease.
+        lease: LeaseId,
+    },
+    /// A client asks what is left of a lease.
+    Remaining {
+        /// For the answer.
+        tag: RequestTag,
+        /// Which lease.
+        lease: LeaseId,
+    },
+    /// Signs of life of lease owners.
+    Touched {
+        /// Their leases.
+        leases: Vec<LeaseId>,
+    },
+    /// A stream is over.
+    Forget {
+        /// Which.
+        stream: StreamId,
+    },
+    /// A durable snapshot covers everything up to here.
+    SnapshotWritten {
+        /// The last entry it covers.
+        last: Index,
+    },
+    /// The log cannot be written any more: what the disk holds is unknown from here on.
+    LogFailed {
+        /// What the log said.
+        why: String,
+    },
+    /// Hand leadership over, if this member has it.
+    StepAside,
+    /// Answer everybody who waits; nothing will come after this.
+    Stop,
+}
+
+/// What a request comes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The protocol's reply.
+    Decided(Bytes),
+    /// The published state is fresh enough.
+    Barrier,
+    /// What is left of the lease, if it exists.
+    Lease(Option<Remaining>),
+}
+
+/// Everything a member owes the world since it was last asked, to be carried out in this order.
+#[derive(Default)]
+pub struct Effects {
+    /// Messages that may leave at once, in order for each peer and lane.
+    pub send: Vec<(NodeId, PeerMessage)>,
+    /// Records for the log, in order. Report each with [`Event::Written`].
+    pub write: Vec<Write<Batch>>,
+    /// The committed state, if it moved on. To be published before `answers` are given.
+    pub publish: Option<Published>,
+    /// Answers to clients.
+    pub answers: Vec<(RequestTag, Result<Answer, Failure>)>,
+    /// The member's standing, if it changed in a way that somebody may wait for.
+    pub status: Option<Status>,
+    /// Lines for people: what happened and why.
+    pub story: Vec<String>,
+    /// The member must stop: it cannot go on without risking a wrong answer.
+    pub fatal: Option<String>,
+}
+
+/// A committed state.
+#[derive(Clone)]
+pub struct Published {
+    /// The tables.
+    pub state: State,
+    /// The last entry applied to them.
+    pub index: u64,
+    /// The member's term.
+    pub term: u64,
+}

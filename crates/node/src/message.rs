@@ -1,0 +1,119 @@
+//! What members say to each other beside Raft: questions of clients to the leader, and its answers.
+//! It may not know how messages travel (see `codec` for their bytes and `shell::links` for their way).
+
+use bytes::Bytes;
+use raft::{Entry, Envelope, Lane, Message};
+use state::LeaseId;
+
+use crate::handle::Remaining;
+use crate::{Batch, ProtocolId};
+
+/// One message between two members.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PeerMessage {
+    /// Consensus.
+    Raft(Envelope<Batch>),
+    /// A question of a member to the leader.
+    Ask {
+        /// The asking member's number for it, unique over its restarts.
+        number: u64,
+        /// The question.
+        question: Question,
+    },
+    /// The leader's answer.
+    Tell {
+        /// The number the question came with.
+        number: u64,
+        /// The answer.
+        outcome: Outcome,
+    },
+    /// Signs of life of lease owners that a member heard.
+    Touch {
+        /// The leases.
+        leases: Vec<LeaseId>,
+    },
+}
+
+/// What a member asks the leader for, on behalf of a client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// Decide a protocol's request.
+    Decide {
+        /// Whose request.
+        protocol: ProtocolId,
+        /// As the protocol encoded it.
+        request: Bytes,
+    },
+    /// A point in the log not older than the question.
+    Barrier,
+    /// The state of a lease.
+    Lease {
+        /// Which.
+        lease: LeaseId,
+        /// Whether its time begins anew.
+        renew: bool,
+    },
+}
+
+/// The leader's answer to a [`Question`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The request was decided and is committed; it is applied with the entry at `index`.
+    Decided {
+        /// The last entry that the decision saw or made.
+        index: u64,
+        /// The protocol's reply.
+        reply: Bytes,
+    },
+    /// A read may be served by whoever has applied this entry.
+    Barrier {
+        /// The entry.
+        index: u64,
+    },
+    /// A lease, if it exists.
+    Lease {
+        /// What is left of it.
+        found: Option<Remaining>,
+    },
+    /// The question was not taken: definitely nothing was applied.
+    Declined(Decline),
+}
+
+/// Why a question was not taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decline {
+    /// The member asked is not the leader, or not any more: ask again when another is known.
+    NotLeader,
+    /// The leader does not have this protocol.
+    UnknownProtocol(ProtocolId),
+}
+
+impl PeerMessage {
+    /// About how many bytes it holds, for bounds.
+    pub(crate) fn weight(&self) -> usize {
+        const FIELDS: usize = 64;
+        FIELDS
+            + match self {
+                PeerMessage::Raft(Envelope { message: Message::Append { entries, .. }, .. }) => {
+                    entries.iter().map(Entry::weight).sum()
+                }
+                PeerMessage::Ask { question: Question::Decide { request, .. }, .. } => request.len(),
+                PeerMessage::Tell { outcome: Outcome::Decided { reply, .. }, .. } => reply.len(),
+                PeerMessage::Touch { leases } => leases.len() * size_of::<LeaseId>(),
+                _ => 0,
+            }
+    }
+
+    /// The way this message takes.
+    #[must_use]
+    pub fn lane(&self) -> Lane {
+        match self {
+            PeerMessage::Raft(envelope) => envelope.message.lane(),
+            PeerMessage::Touch { .. } => Lane::Control,
+            PeerMessage::Ask { question: Question::Decide { .. }, .. } => Lane::Bulk,
+            PeerMessage::Ask { .. } => Lane::Control,
+            PeerMessage::Tell { outcome: Outcome::Decided { .. } | Outcome::Declined(_), .. } => Lane::Bulk,
+            PeerMessage::Tell { .. } => Lane::Control,
+        }
+    }
+}
