@@ -27,6 +27,8 @@ use std::fmt;
 
 /// Bytes before the first record.
 pub(crate) const HEADER_BLOCK: u64 = 4096;
+/// Bytes before the first record, as an index.
+pub(crate) const HEADER_BLOCK_LENGTH: usize = 4096;
 /// Bytes of a segment header.
 pub(crate) const SEGMENT_HEADER: usize = 64;
 /// Bytes of a record header.

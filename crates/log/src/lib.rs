@@ -45,26 +45,34 @@
 //! - Recovery reads a whole segment into memory at a time, and returns all records in memory.
 //! - Damage is found and refused here, not healed: that takes peers, of whom this room knows nothing.
 
+mod batch;
 mod disk;
 mod error;
 mod folder;
 mod format;
+pub mod identity;
+pub mod inspect;
 
 mod load;
 mod log;
 pub mod memory;
 mod options;
 mod recovery;
+pub mod replace;
+mod segment;
 
 mod storage;
 #[cfg(test)]
 mod tests;
+mod verdict;
 mod walk;
 
+pub use batch::Append;
 pub use error::{AppendError, Failure, OpenError, Operation};
 pub use folder::{Folder, FolderError};
-pub use format::Fault;
-pub use log::{Append, Log, Record, Sequence, Status};
+pub use format::{Fault, Kind, RecordHeader, SegmentHeader};
+pub use identity::open_identity;
+pub use log::{Log, Record, Sequence, Status};
 pub use options::Options;
 pub use recovery::{Cut, Report};
 pub use storage::Storage;

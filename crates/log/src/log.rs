@@ -8,14 +8,15 @@ use std::io::IoSlice;
 
 use bytes::Bytes;
 
-use crate::disk::{Disk, Named};
-use crate::error::{AppendError, Failure, Operation};
+use crate::batch::{Append, Encoded, Place};
+use crate::disk::Disk;
+use crate::error::{AppendError, Failure};
 use crate::format::{
-    HEADER_BLOCK, Kind, RECORD_HEADER, RECORD_HEADER_LENGTH, RESERVED, RecordHeader,
-    SEGMENT_HEADER, SegmentHeader, body_checksum, padding, record_size, segment_name, spare_name,
-    u32_at, unfinished_name,
+    HEADER_BLOCK, Kind, RECORD_HEADER, RESERVED, RecordHeader, SegmentHeader, body_checksum,
+    record_size, segment_name, spare_name,
 };
 use crate::options::Options;
+use crate::segment::{Active, Sealed, make_segment, unmade_for_space};
 use crate::storage::Storage;
 
 /// How far ahead of the records a new segment is filled with zeros, in bytes: short enough to pass unnoticed in a
@@ -31,21 +32,6 @@ pub struct Sequence(pub u64);
 impl fmt::Display for Sequence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
-    }
-}
-
-/// A record to append, given in parts so that nobody has to join them first.
-#[derive(Clone, Copy, Debug)]
-pub struct Append<'a> {
-    /// Whose record it is. The log attaches no meaning to it.
-    pub group: u32,
-    /// The record's bytes: all parts, one behind the other.
-    pub parts: &'a [&'a [u8]],
-}
-
-impl Append<'_> {
-    fn length(&self) -> u64 {
-        self.parts.iter().map(|part| part.len() as u64).sum()
     }
 }
 
@@ -81,28 +67,6 @@ pub struct Status {
     pub failure: Option<Failure>,
 }
 
-/// The segment that is being written.
-pub(crate) struct Active<F> {
-    pub(crate) file: Named<F>,
-    pub(crate) header: SegmentHeader,
-    /// Where the next record goes. Multiple of 8, at most `header.size - RECORD_HEADER`.
-    pub(crate) position: u64,
-    /// Everything before this has been written at least once: overwriting it changes no metadata of the file system.
-    pub(crate) written: u64,
-    /// Checksum of the last header.
-    pub(crate) chain: u32,
-}
-
-/// A live segment that is full.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Sealed {
-    pub(crate) generation: u64,
-    /// Sequence of its first record.
-    pub(crate) first: u64,
-    /// Bytes of its file.
-    pub(crate) size: u64,
-}
-
 /// The log of one node. One owner writes; it does its own I/O on the calling thread.
 ///
 /// Invariants:
@@ -119,21 +83,6 @@ pub struct Log<S: Storage> {
     /// The next sequence to give out.
     pub(crate) next: u64,
     pub(crate) failure: Option<Failure>,
-}
-
-/// Records made ready for the disk. The bodies stay where they are; what goes around them is in `frame`.
-struct Encoded {
-    kind: Kind,
-    /// Headers and paddings in the order of the records.
-    frame: Vec<u8>,
-    /// Where in `frame` each body belongs.
-    cuts: Vec<usize>,
-    /// Bytes in all.
-    size: u64,
-    /// Checksum of the last header.
-    chain: u32,
-    /// The sequence after the last record.
-    next: u64,
 }
 
 impl<S: Storage> Log<S> {
@@ -226,6 +175,15 @@ impl<S: Storage> Log<S> {
         Sequence(self.next - 1)
     }
 
+    /// Where the next batch goes.
+    fn end(&self) -> Place<'_> {
+        Place {
+            segment: &self.active.header,
+            next: self.next,
+            chain: self.active.chain,
+        }
+    }
+
     fn alive(&self) -> Result<(), Failure> {
         self.failure.clone().map_or(Ok(()), Err)
     }
@@ -269,47 +227,9 @@ impl<S: Storage> Log<S> {
 
     /// Writes the records behind the last, durably.
     fn put(&mut self, kind: Kind, records: &[Append<'_>]) -> Result<(), Failure> {
-        let encoded = self.encode(kind, records);
+        let encoded = Encoded::new(kind, records, &self.end());
         let result = self.write(&encoded, records);
         self.note(result)
-    }
-
-    fn encode(&self, kind: Kind, records: &[Append<'_>]) -> Encoded {
-        let SegmentHeader {
-            generation, salt, ..
-        } = self.active.header;
-        let mut encoded = Encoded {
-            kind,
-            frame: Vec::with_capacity(records.len() * (RECORD_HEADER_LENGTH + 8)),
-            cuts: Vec::with_capacity(records.len()),
-            size: 0,
-            chain: self.active.chain,
-            next: self.next,
-        };
-        for record in records {
-            let length = record.length();
-            let header = RecordHeader {
-                kind,
-                group: record.group,
-                sequence: encoded.next,
-                durable: self.next - 1,
-                generation,
-                length: u32::try_from(length)
-                    .expect("a record is shorter than a segment, which is 1 GiB at most"),
-                previous: encoded.chain,
-                body: body_checksum(salt, record.parts),
-            };
-            let bytes = header.encode(salt);
-            encoded.chain = u32_at(&bytes, 0);
-            encoded.frame.extend_from_slice(&bytes);
-            encoded.cuts.push(encoded.frame.len());
-            encoded
-                .frame
-                .extend_from_slice(padding(header.length as usize));
-            encoded.size += record_size(length);
-            encoded.next += 1;
-        }
-        encoded
     }
 
     fn write(&mut self, encoded: &Encoded, records: &[Append<'_>]) -> Result<(), Failure> {
@@ -323,22 +243,7 @@ impl<S: Storage> Log<S> {
             end + kept_free <= self.active.header.size,
             "records were written beyond their segment"
         );
-        let mut slices = Vec::with_capacity(records.len() * 3 + 1);
-        let mut begin = 0;
-        for (record, &cut) in records.iter().zip(&encoded.cuts) {
-            slices.push(IoSlice::new(&encoded.frame[begin..cut]));
-            slices.extend(
-                record
-                    .parts
-                    .iter()
-                    .filter(|part| !part.is_empty())
-                    .map(|part| IoSlice::new(part)),
-            );
-            begin = cut;
-        }
-        if begin < encoded.frame.len() {
-            slices.push(IoSlice::new(&encoded.frame[begin..]));
-        }
+        let slices = encoded.slices(records);
         self.disk
             .write_at(&self.active.file, self.active.position, &slices)?;
         self.write_ahead(end, encoded.size)?;
@@ -405,7 +310,7 @@ impl<S: Storage> Log<S> {
             group: 0,
             parts: &[],
         }];
-        let seal = self.encode(Kind::Seal, &empty);
+        let seal = Encoded::new(Kind::Seal, &empty, &self.end());
         let old = self.active.header;
         let header = SegmentHeader {
             generation: old.generation + 1,
@@ -454,76 +359,6 @@ impl<S: Storage> Log<S> {
         }
         self.disk.sync_folder()
     }
-}
-
-/// Makes a segment of a spare or anew. The file gets the name of a live segment only when its header is durable.
-pub(crate) fn make_segment<S: Storage>(
-    disk: &mut Disk<S>,
-    header: SegmentHeader,
-    spare: Option<&str>,
-) -> Result<Active<S::File>, Failure> {
-    let (mut file, written) = match spare {
-        Some(spare) => (disk.open(spare.to_owned())?, header.size),
-        None => (new_file(disk, header)?, HEADER_BLOCK),
-    };
-    if spare.is_some() {
-        write_header(disk, &file, header)?;
-    }
-    let name = segment_name(header.generation);
-    disk.rename(&file.name, &name)?;
-    disk.sync_folder()?;
-    file.name = name;
-    Ok(Active {
-        file,
-        header,
-        position: HEADER_BLOCK,
-        written,
-        chain: header.chain(),
-    })
-}
-
-/// A file of full length with a durable header, under a name that makes it no part of the log yet.
-fn new_file<S: Storage>(
-    disk: &mut Disk<S>,
-    header: SegmentHeader,
-) -> Result<Named<S::File>, Failure> {
-    let name = unfinished_name(header.generation);
-    let file = disk.create(name.clone())?;
-    let made = disk
-        .allocate(&file, header.size)
-        .and_then(|()| write_header(disk, &file, header));
-    match made {
-        Ok(()) => Ok(file),
-        Err(failure) => {
-            // Give back what it took of a full disk. If even that fails, the next open removes it.
-            drop(file);
-            let _ = disk.remove(&name);
-            Err(failure)
-        }
-    }
-}
-
-fn write_header<S: Storage>(
-    disk: &mut Disk<S>,
-    file: &Named<S::File>,
-    header: SegmentHeader,
-) -> Result<(), Failure> {
-    let zeros = [0; HEADER_BLOCK as usize - SEGMENT_HEADER];
-    disk.write_at(
-        file,
-        0,
-        &[IoSlice::new(&header.encode()), IoSlice::new(&zeros)],
-    )?;
-    disk.sync(file)
-}
-
-/// Whether a new segment could not be made for want of space, at a point where nothing refers to it yet.
-fn unmade_for_space(failure: &Failure) -> bool {
-    let before_its_name = matches!(
-        failure.operation,
-        Operation::Create | Operation::Allocate | Operation::Write | Operation::Sync
-    );
-    before_its_name && failure.is_full()
 }
 
 fn after(error: AppendError, appended: usize) -> AppendError {

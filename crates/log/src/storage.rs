@@ -53,3 +53,61 @@ pub trait Storage: Send {
     /// Returns when all creations, renames and removals so far would survive a loss of power.
     fn sync_folder(&mut self) -> io::Result<()>;
 }
+
+/// Who borrows a storage can hand it on.
+impl<S: Storage> Storage for &mut S {
+    type File = S::File;
+
+    fn list(&mut self) -> io::Result<Vec<String>> {
+        (**self).list()
+    }
+
+    fn create(&mut self, name: &str) -> io::Result<Self::File> {
+        (**self).create(name)
+    }
+
+    fn open(&mut self, name: &str) -> io::Result<Self::File> {
+        (**self).open(name)
+    }
+
+    fn length(&mut self, file: &Self::File) -> io::Result<u64> {
+        (**self).length(file)
+    }
+
+    fn allocate(&mut self, file: &Self::File, length: u64) -> io::Result<()> {
+        (**self).allocate(file, length)
+    }
+
+    fn read_at(&mut self, file: &Self::File, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        (**self).read_at(file, offset, buffer)
+    }
+
+    fn write_at(
+        &mut self,
+        file: &Self::File,
+        offset: u64,
+        parts: &[IoSlice<'_>],
+    ) -> io::Result<()> {
+        (**self).write_at(file, offset, parts)
+    }
+
+    fn sync(&mut self, file: &Self::File) -> io::Result<()> {
+        (**self).sync(file)
+    }
+
+    fn drop_cache(&mut self, file: &Self::File) -> io::Result<()> {
+        (**self).drop_cache(file)
+    }
+
+    fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
+        (**self).rename(from, to)
+    }
+
+    fn remove(&mut self, name: &str) -> io::Result<()> {
+        (**self).remove(name)
+    }
+
+    fn sync_folder(&mut self) -> io::Result<()> {
+        (**self).sync_folder()
+    }
+}

@@ -2,7 +2,7 @@
 //! Pure; shared by recovery, which decides, and the inspector, which only tells.
 
 use crate::format::{
-    ALIGNMENT, Fault, HEADER_BLOCK, Kind, RECORD_HEADER_LENGTH, RecordHeader, SegmentHeader,
+    ALIGNMENT, Fault, HEADER_BLOCK_LENGTH, Kind, RECORD_HEADER_LENGTH, RecordHeader, SegmentHeader,
     body_checksum, record_size, u64_at,
 };
 
@@ -41,11 +41,10 @@ pub(crate) struct Walk<'a> {
 impl<'a> Walk<'a> {
     /// Begins at the first record of a segment given whole, header block included.
     pub(crate) fn new(bytes: &'a [u8], header: SegmentHeader) -> Walk<'a> {
-        let position = usize::try_from(HEADER_BLOCK).expect("4096 fits any usize");
         Walk {
             bytes,
             header,
-            position,
+            position: HEADER_BLOCK_LENGTH,
             next: header.first,
             chain: header.chain(),
             stop: None,

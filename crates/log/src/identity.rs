@@ -1,0 +1,200 @@
+//! Whose folder this is: a small checked text file naming the ensemble and the member. It is written once, when the
+//! folder is first used, and compared at every start, so that a member never runs on another one's data.
+//!
+//! ```text
+//! conclave member folder, format 1
+//! ensemble 9c1d4c60a6f0d1b27e6f3f0a4f5b8e11
+//! member 2
+//! name m2
+//! checksum 5f0c81aa
+//! ```
+//!
+//! The checksum (CRC-32C, hexadecimal) covers everything before its line. A file that differs from this form in any
+//! byte is refused. This room attaches no meaning to the numbers.
+
+use std::fmt;
+
+use crate::error::Failure;
+use crate::replace;
+use crate::storage::Storage;
+
+/// The file's name.
+pub const FILE: &str = "identity";
+/// The format of a member's folder as a whole: this file, and what lies beside it.
+pub const FORMAT: u32 = 1;
+/// The most bytes a member's name may have.
+pub const NAME_MAX: usize = 255;
+/// The file is never longer than this.
+const FILE_MAX: u64 = 1024;
+
+const TITLE: &str = "conclave member folder, format ";
+
+/// Whose folder it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The ensemble's id: random, given when the ensemble is founded.
+    pub ensemble: u128,
+    /// The member's number within the ensemble.
+    pub member: u64,
+    /// The member's name, for people: 1 to [`NAME_MAX`] bytes, no control characters.
+    pub name: String,
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "member {} (id {}) of ensemble {:032x}",
+            self.name, self.member, self.ensemble
+        )
+    }
+}
+
+/// How the folder was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opened {
+    /// It was empty, and is now this member's.
+    Claimed,
+    /// It was this member's already.
+    Known,
+}
+
+/// Why a folder is not to be used.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum IdentityError {
+    /// Another member's folder.
+    #[error("this folder belongs to {found}, not to {expected}")]
+    Mismatch {
+        /// Whose it is.
+        found: Identity,
+        /// Who opened it.
+        expected: Identity,
+    },
+    /// There is no identity, but there are files.
+    #[error(
+        "the folder has no file named {FILE}, but has {file}: it is no member's folder, or has lost its identity"
+    )]
+    Unclaimed {
+        /// The first of the files, by name.
+        file: String,
+    },
+    /// The identity is not what was written.
+    #[error("{FILE} is damaged: {reason}")]
+    Damaged {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The folder was made by a program of another version.
+    #[error("the folder has format {found}; this program knows format {FORMAT}")]
+    UnknownFormat {
+        /// The format the folder names.
+        found: u32,
+    },
+    /// The name given cannot be a member's name.
+    #[error(
+        "{name:?} cannot be a member's name: it must have 1 to {NAME_MAX} bytes and no control characters"
+    )]
+    Name {
+        /// The name.
+        name: String,
+    },
+    /// The storage failed.
+    #[error(transparent)]
+    Failed(#[from] Failure),
+}
+
+/// Checks that the folder is the expected member's, and claims it for that member if it is empty.
+pub fn open_identity<S: Storage>(
+    storage: &mut S,
+    expected: &Identity,
+) -> Result<Opened, IdentityError> {
+    let possible = (1..=NAME_MAX).contains(&expected.name.len())
+        && !expected.name.chars().any(char::is_control);
+    if !possible {
+        return Err(IdentityError::Name {
+            name: expected.name.clone(),
+        });
+    }
+    match read_identity(storage)? {
+        Some(found) if found == *expected => Ok(Opened::Known),
+        Some(found) => Err(IdentityError::Mismatch {
+            found,
+            expected: expected.clone(),
+        }),
+        None => {
+            check_empty(storage)?;
+            replace::replace(storage, FILE, encode(expected).as_bytes())?;
+            Ok(Opened::Claimed)
+        }
+    }
+}
+
+/// Whose folder it is, if it is anybody's.
+pub fn read_identity<S: Storage>(storage: &mut S) -> Result<Option<Identity>, IdentityError> {
+    replace::read(storage, FILE, FILE_MAX)?
+        .map(|bytes| decode(&bytes))
+        .transpose()
+}
+
+fn check_empty<S: Storage>(storage: &mut S) -> Result<(), IdentityError> {
+    let failed = |error: std::io::Error| Failure {
+        operation: crate::Operation::List,
+        file: "the folder".to_owned(),
+        source: error.into(),
+    };
+    let unfinished = format!("{FILE}{}", replace::SUFFIX);
+    match storage
+        .list()
+        .map_err(failed)?
+        .into_iter()
+        .find(|name| *name != unfinished)
+    {
+        Some(file) => Err(IdentityError::Unclaimed { file }),
+        None => Ok(()),
+    }
+}
+
+fn encode(identity: &Identity) -> String {
+    let Identity {
+        ensemble,
+        member,
+        name,
+    } = identity;
+    let text = format!("{TITLE}{FORMAT}\nensemble {ensemble:032x}\nmember {member}\nname {name}\n");
+    let checksum = crc32c::crc32c(text.as_bytes());
+    format!("{text}checksum {checksum:08x}\n")
+}
+
+fn decode(bytes: &[u8]) -> Result<Identity, IdentityError> {
+    let damaged = |reason: &str| IdentityError::Damaged {
+        reason: reason.to_owned(),
+    };
+    let text = std::str::from_utf8(bytes).map_err(|_| damaged("it is no text"))?;
+    let mut lines = text.lines();
+    let mut field = |label: &str| {
+        let line = lines.next().and_then(|line| line.strip_prefix(label));
+        line.ok_or_else(|| damaged(&format!("the line that begins with {label:?} is missing")))
+    };
+    let format: u32 = field(TITLE)?
+        .parse()
+        .map_err(|_| damaged("the format is no number"))?;
+    if format != FORMAT {
+        return Err(IdentityError::UnknownFormat { found: format });
+    }
+    let ensemble = u128::from_str_radix(field("ensemble ")?, 16)
+        .map_err(|_| damaged("the ensemble's id is none"))?;
+    let member = field("member ")?
+        .parse()
+        .map_err(|_| damaged("the member's id is no number"))?;
+    let identity = Identity {
+        ensemble,
+        member,
+        name: field("name ")?.to_owned(),
+    };
+    // There is one way to write an identity down, and it includes the checksum.
+    if encode(&identity).as_bytes() == bytes {
+        Ok(identity)
+    } else {
+        Err(damaged("it does not match its checksum"))
+    }
+}
