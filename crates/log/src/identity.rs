@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! conclave member folder, format 1
-//! ensemble 9c1d4c60a6f0d1b27e6f3f0a4f5b8e11
+//! ensemble orders
 //! member 2
 //! name m2
 //! checksum 5f0c81aa
@@ -32,8 +32,8 @@ const TITLE: &str = "conclave member folder, format ";
 /// Whose folder it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// The ensemble's id: random, given when the ensemble is founded.
-    pub ensemble: u128,
+    /// The ensemble's name: 1 to [`NAME_MAX`] bytes, no control characters.
+    pub ensemble: String,
     /// The member's number within the ensemble.
     pub member: u64,
     /// The member's name, for people: 1 to [`NAME_MAX`] bytes, no control characters.
@@ -44,7 +44,7 @@ impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "member {} (id {}) of ensemble {:032x}",
+            "member {} (id {}) of ensemble {}",
             self.name, self.member, self.ensemble
         )
     }
@@ -90,9 +90,9 @@ pub enum IdentityError {
         /// The format the folder names.
         found: u32,
     },
-    /// The name given cannot be a member's name.
+    /// The name given cannot be that of a member or an ensemble.
     #[error(
-        "{name:?} cannot be a member's name: it must have 1 to {NAME_MAX} bytes and no control characters"
+        "{name:?} cannot be the name of a member or an ensemble: it must have 1 to {NAME_MAX} bytes and no control characters"
     )]
     Name {
         /// The name.
@@ -108,12 +108,10 @@ pub fn open_identity<S: Storage>(
     storage: &mut S,
     expected: &Identity,
 ) -> Result<Opened, IdentityError> {
-    let possible = (1..=NAME_MAX).contains(&expected.name.len())
-        && !expected.name.chars().any(char::is_control);
-    if !possible {
-        return Err(IdentityError::Name {
-            name: expected.name.clone(),
-        });
+    for name in [&expected.ensemble, &expected.name] {
+        if !(1..=NAME_MAX).contains(&name.len()) || name.chars().any(char::is_control) {
+            return Err(IdentityError::Name { name: name.clone() });
+        }
     }
     match read_identity(storage)? {
         Some(found) if found == *expected => Ok(Opened::Known),
@@ -160,7 +158,7 @@ fn encode(identity: &Identity) -> String {
         member,
         name,
     } = identity;
-    let text = format!("{TITLE}{FORMAT}\nensemble {ensemble:032x}\nmember {member}\nname {name}\n");
+    let text = format!("{TITLE}{FORMAT}\nensemble {ensemble}\nmember {member}\nname {name}\n");
     let checksum = crc32c::crc32c(text.as_bytes());
     format!("{text}checksum {checksum:08x}\n")
 }
@@ -181,8 +179,7 @@ fn decode(bytes: &[u8]) -> Result<Identity, IdentityError> {
     if format != FORMAT {
         return Err(IdentityError::UnknownFormat { found: format });
     }
-    let ensemble = u128::from_str_radix(field("ensemble ")?, 16)
-        .map_err(|_| damaged("the ensemble's id is none"))?;
+    let ensemble = field("ensemble ")?.to_owned();
     let member = field("member ")?
         .parse()
         .map_err(|_| damaged("the member's id is no number"))?;
