@@ -18,9 +18,10 @@ pub struct Recovered<P> {
     pub base: SnapshotMeta,
     /// The entries behind the base.
     pub entries: Vec<Entry<P>>,
-    /// How far the state that the driver loaded has applied already; the core hands out what comes after.
+    /// The snapshot that the driver loaded its state from, if any; the core hands out what comes behind it.
+    /// It may be ahead of the base, even of the whole log, but not behind the base.
     /// Not part of the fold: the driver sets it before it restores.
-    pub applied: Index,
+    pub loaded: Option<SnapshotMeta>,
     /// The newest entry that this member is known to have acknowledged but no longer holds, if its disk was
     /// damaged. Until a leader has brought it back, the member neither votes nor campaigns: it may not pose
     /// as one whose log is shorter. Not part of the fold: recovery sets it.
@@ -71,7 +72,7 @@ impl<P> Recovered<P> {
                 membership: initial,
             },
             entries: Vec::new(),
-            applied: Index::ZERO,
+            loaded: None,
             missing: None,
         }
     }
@@ -217,7 +218,6 @@ impl Display for Inconsistent {
 
 impl std::error::Error for Inconsistent {}
 
-/// The term of an absent ballot.
 impl Ballot {
     /// A ballot that has seen `term` and voted for nobody.
     #[must_use]

@@ -23,8 +23,11 @@ pub struct Effects<P> {
     pub write: Option<Write<P>>,
     /// Messages, in order per peer.
     pub send: Vec<Outgoing<P>>,
-    /// Entries that became committed, in order, each exactly once since the start. They may run ahead of
-    /// this member's own disk; a snapshot of the state may not.
+    /// An installed snapshot is in force: the state is to be replaced by it before anything of `apply`.
+    pub installed: Option<LogId>,
+    /// Entries that became committed, in order, each exactly once since the start (but for those that
+    /// an installed snapshot covers). They may run ahead of this member's own disk; a snapshot of the state
+    /// may not.
     pub apply: Vec<Committed<P>>,
     /// Where proposals and changes of membership of this member were appended.
     pub proposed: Vec<(Tag, Index, Term)>,
@@ -176,6 +179,7 @@ impl<P> Default for Effects<P> {
         Self {
             write: None,
             send: Vec::new(),
+            installed: None,
             apply: Vec::new(),
             proposed: Vec::new(),
             reads: Vec::new(),

@@ -3,13 +3,29 @@
 //! So far: the types at its doors ([`Input`], [`Effects`], [`Recovered`]) and the [`Pacer`].
 
 mod cause;
+mod check;
 mod disk;
+mod drain;
+mod durable;
 mod effects;
+mod election;
+mod following;
 mod input;
+mod log;
 mod membership;
 mod message;
 mod pacer;
+mod progress;
+mod quorum;
+mod raft;
+mod reads;
+mod reconfiguration;
+mod replication;
+mod roles;
+mod rounds;
+mod snapshots;
 mod status;
+mod transfer;
 mod types;
 
 pub use cause::{Ballotage, Cause, Event, TallyEnd, TransferCause, Trigger};
@@ -19,6 +35,7 @@ pub use input::Input;
 pub use membership::{InvalidMembership, Learner, Membership};
 pub use message::{Envelope, Lane, Message, VoteRefusal};
 pub use pacer::{Edge, FoolishTiming, Pacer, Timing};
+pub use raft::Raft;
 pub use status::{FlowStatus, Leading, PeerStatus, Status};
 pub use types::{
     Ballot, Body, Config, Entry, Index, LogId, NodeId, Payload, SnapshotMeta, Tag, Term, Ticket,

@@ -6,7 +6,10 @@ use std::fmt::{self, Display, Formatter};
 use crate::cause::Cause;
 use crate::effects::Role;
 use crate::membership::Membership;
-use crate::types::{Ballot, Index, LogId, NodeId};
+use crate::progress::Peer;
+use crate::raft::Raft;
+use crate::roles::Post;
+use crate::types::{Ballot, Index, LogId, NodeId, Payload};
 
 /// A member's state at one moment.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -90,6 +93,42 @@ pub enum FlowStatus {
     },
     /// It is being sent a snapshot.
     Snapshot,
+}
+
+impl<P: Payload> Raft<P> {
+    /// What this member shows of itself.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        Status {
+            id: self.config.id,
+            ballot: self.ballot,
+            role: self.role(),
+            leader: self.leader(),
+            cause: self.standing.cause,
+            base: self.log.base(),
+            last: self.log.last(),
+            durable: self.durable.to(),
+            commit: self.commit,
+            applied: self.applied,
+            writes_pending: self.durable.pending(),
+            missing: self.missing,
+            membership: self.log.membership().clone(),
+            membership_index: self.log.membership_index(),
+            leading: match &self.post {
+                Post::Leader(leader) => Some(Leading {
+                    peers: leader
+                        .peers
+                        .iter()
+                        .map(|(&id, peer)| (id, Peer::status(peer)))
+                        .collect(),
+                    reads_waiting: leader.reads.count(),
+                    uncommitted_weight: leader.uncommitted_weight,
+                    transfer: leader.transfer.as_ref().map(|transfer| transfer.to),
+                }),
+                _ => None,
+            },
+        }
+    }
 }
 
 impl Display for FlowStatus {

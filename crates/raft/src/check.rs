@@ -1,0 +1,112 @@
+//! The invariants of a member, all at once. Costs the length of the log: for tests and simulations.
+
+use crate::quorum;
+use crate::raft::Raft;
+use crate::roles::Post;
+use crate::types::{Entry, Index, Payload};
+
+impl<P: Payload> Raft<P> {
+    /// Asserts everything that must hold between two steps.
+    ///
+    /// # Panics
+    /// Something does not hold; the message says what.
+    pub fn check(&self) {
+        self.log.check();
+        let (base, last) = (self.log.base(), self.log.last());
+        assert!(
+            base.index <= self.applied,
+            "the base {base} is beyond what was applied, {}",
+            self.applied
+        );
+        assert!(
+            self.applied <= self.commit,
+            "applied {} beyond committed {}",
+            self.applied,
+            self.commit
+        );
+        assert!(
+            self.commit <= last.index,
+            "committed {} beyond the log's end {last}",
+            self.commit
+        );
+        assert!(
+            last.term <= self.ballot.term,
+            "the log's end {last} is of a later term than {}",
+            self.ballot.term
+        );
+        assert!(
+            self.durable.to() <= last.index,
+            "durable to {} beyond the log's end {last}",
+            self.durable.to()
+        );
+        assert!(
+            self.durable.ballot().term <= self.ballot.term,
+            "the durable ballot is ahead"
+        );
+        let first = self
+            .proposals
+            .keys()
+            .next()
+            .map_or(Index(u64::MAX), |(index, _)| *index);
+        assert!(
+            first > self.applied,
+            "the proposal for place {first} was decided and not reported"
+        );
+        match &self.post {
+            Post::Follower(follower) => {
+                assert!(follower.leader != Some(self.config.id), "it follows itself");
+            }
+            Post::PreCandidate(canvass) => {
+                assert!(
+                    canvass.granted.contains(&self.config.id),
+                    "a pre-candidate is for itself"
+                );
+            }
+            Post::Candidate(_) => {
+                assert!(
+                    self.ballot.vote == Some(self.config.id),
+                    "a candidate votes for itself"
+                );
+            }
+            Post::Leader(leader) => {
+                let durable = self.durable.ballot();
+                assert!(
+                    durable == self.ballot,
+                    "it leads term {} with {durable} durable",
+                    self.ballot.term
+                );
+                leader
+                    .peers
+                    .values()
+                    .for_each(|peer| peer.check(last.index));
+                let held = |id| {
+                    let matched = leader
+                        .peers
+                        .get(&id)
+                        .map_or(Index::ZERO, crate::progress::Peer::matched);
+                    if id == self.config.id {
+                        self.durable.to()
+                    } else {
+                        matched
+                    }
+                };
+                let agreed = quorum::agreed(self.log.membership(), held);
+                let own = self.log.term_at(agreed) == Some(self.ballot.term);
+                assert!(
+                    !own || agreed <= self.commit,
+                    "{agreed} is agreed, but only {} committed",
+                    self.commit
+                );
+                let places = self.commit.0 + 1..=last.index.0;
+                let weight: usize = places
+                    .filter_map(|place| self.log.get(Index(place)))
+                    .map(Entry::weight)
+                    .sum();
+                assert!(
+                    weight == leader.uncommitted_weight,
+                    "uncommitted weight {weight}"
+                );
+            }
+        }
+    }
+}

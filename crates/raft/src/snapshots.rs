@@ -1,0 +1,72 @@
+//! Snapshots, as far as consensus is concerned: when the log starts later, and when a peer needs one.
+//!
+//! Making, sending and loading them is the driver's; the core only learns that it was done.
+
+use crate::cause::Event;
+use crate::effects::Refusal;
+use crate::raft::Raft;
+use crate::roles::Post;
+use crate::types::{Index, LogId, NodeId, Payload, SnapshotMeta};
+
+impl<P: Payload> Raft<P> {
+    /// Forgets what a snapshot of the state covers.
+    pub(crate) fn compact(&mut self, index: Index) {
+        if index > self.log.base().index && index <= self.applied {
+            self.log.compact(index);
+        }
+    }
+
+    /// What a snapshot of the state after `index` must say of the log; `None` if that place is not in the log
+    /// or was not handed out to apply.
+    #[must_use]
+    pub fn snapshot_at(&self, index: Index) -> Option<SnapshotMeta> {
+        let last = self.log.id_at(index).filter(|_| index <= self.applied)?;
+        Some(SnapshotMeta {
+            last,
+            membership: self.log.membership_at(index).clone(),
+        })
+    }
+
+    /// Continues behind a snapshot that a leader sent.
+    pub(crate) fn install(&mut self, meta: SnapshotMeta) {
+        let last = meta.last;
+        let held = self.log.holds(last);
+        // A leader holds everything that is committed: a snapshot beyond its log can be of no true ensemble.
+        let false_for_leader = !held && matches!(self.post, Post::Leader(_));
+        if last.index <= self.commit || meta.membership.validate().is_err() || false_for_leader {
+            return;
+        }
+        let membership_before = self.log.membership().clone();
+        if held {
+            self.commit_to(last.index);
+            self.log.rebase(meta);
+        } else {
+            self.durable.cut(self.log.base().index);
+            self.log.rebase(meta);
+            self.commit_to(last.index);
+        }
+        self.applied = last.index;
+        self.owed.effects.installed = Some(last);
+        while let Some(covered) = self
+            .proposals
+            .first_entry()
+            .filter(|first| first.key().0 <= last.index)
+        {
+            let tag = covered.remove();
+            self.refuse(tag, Refusal::Covered);
+        }
+        self.event(Event::SnapshotInstalled(last));
+        if *self.log.membership() != membership_before {
+            self.membership_changed();
+        }
+        self.note_repair();
+    }
+
+    /// What became of a snapshot that a peer needed.
+    pub(crate) fn snapshot_sent(&mut self, to: NodeId, at: LogId, delivered: bool) {
+        let last = self.log.last().index;
+        if let Some(peer) = self.leading().and_then(|leader| leader.peers.get_mut(&to)) {
+            peer.snapshot_sent((delivered && at.index <= last).then_some(at.index));
+        }
+    }
+}
