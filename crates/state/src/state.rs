@@ -1,0 +1,473 @@
+//! The state: every table, every lease, the feed, one revision, one hash; a value.
+//!
+//! Everything in it is a persistent tree or a plain number, so a clone is a handful of pointers: readers get
+//! clones, the leader keeps one per entry in flight, and rolling back is putting one back. While a clone lives,
+//! changing the original copies the paths it touches; parts that nobody else holds are changed in place.
+//!
+//! Reads never wait and see one revision of everything. The state does not know who reads, what rows mean, which
+//! entries of the log it covers, or what time it is.
+
+use std::fmt;
+use std::ops::Bound;
+use std::sync::Arc;
+
+use crate::delta::{Delta, Edit, MAX_ROW_BYTES, Malformed};
+use crate::edit::Pending;
+use crate::feed::{Changes, Feed};
+use crate::hash::{KeyHash, RunningHash};
+use crate::history::{self, HistoryError, RangeAt};
+use crate::lease::{Lease, LeaseId, LeaseIter, LeaseRows, Leases};
+use crate::row::Row;
+use crate::table::{Catalog, History, Table, TableId, TableSpec};
+use crate::transaction::Transaction;
+use crate::tree::Range;
+
+/// The revision of a state in which nothing happened yet.
+pub(crate) const FIRST_REVISION: u64 = 1;
+
+/// All tables at one moment. See the module for what a clone costs.
+#[derive(Clone)]
+pub struct State {
+    pub(crate) catalog: Arc<Catalog>,
+    /// In the order of the catalog.
+    pub(crate) tables: Vec<Table>,
+    pub(crate) leases: Leases,
+    pub(crate) feed: Feed,
+    pub(crate) revision: u64,
+    pub(crate) compacted: u64,
+    pub(crate) time_milliseconds: u64,
+    pub(crate) hash: RunningHash,
+}
+
+impl State {
+    /// An empty state: revision 1, nothing compacted.
+    ///
+    /// # Panics
+    /// If two tables have one number, or one a number below [`TableId::FIRST`].
+    pub fn new(specs: &[TableSpec]) -> State {
+        let catalog = Catalog::new(specs);
+        let tables = catalog
+            .specs()
+            .iter()
+            .map(|spec| Table::new(spec.history))
+            .collect();
+        State {
+            catalog: Arc::new(catalog),
+            tables,
+            leases: Leases::default(),
+            feed: Feed::default(),
+            revision: FIRST_REVISION,
+            compacted: 0,
+            time_milliseconds: 0,
+            hash: RunningHash::default(),
+        }
+    }
+
+    /// The declared tables, in order of their numbers.
+    pub fn specs(&self) -> &[TableSpec] {
+        self.catalog.specs()
+    }
+
+    /// How many times rows changed, or a revision was claimed, since the beginning; starts at 1.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// The compaction point: the oldest revision that can be read or watched from; 0 if there never was one.
+    pub fn compacted(&self) -> u64 {
+        self.compacted
+    }
+
+    /// The leader's unix time in milliseconds when the newest change was made; 0 if there was none. Clocks of
+    /// successive leaders may disagree, so it may step back.
+    pub fn time_milliseconds(&self) -> u64 {
+        self.time_milliseconds
+    }
+
+    /// The running hash over all rows and leases, the revision and the compaction point. Equal on all members
+    /// that applied the same entries.
+    pub fn hash(&self) -> u128 {
+        self.hash.finish(self.revision, self.compacted)
+    }
+
+    /// [`State::hash`] from scratch, by reading everything: finds rows that changed in memory by other means than
+    /// edits. For tests, and for a scrub on a clone in another thread.
+    pub fn recompute_hash(&self) -> u128 {
+        let mut hash = RunningHash::default();
+        for (spec, table) in self.catalog.specs().iter().zip(&self.tables) {
+            let mut rows = table.rows.prefix(&[]);
+            while let Some((key, row)) = rows.next() {
+                hash.add_row(KeyHash::new(spec.id, key), row);
+            }
+        }
+        for (id, lease) in self.leases.iter() {
+            hash.add_lease(id, lease);
+        }
+        hash.finish(self.revision, self.compacted)
+    }
+
+    /// What all live keys and rows (headers included) take, in bytes; what a quota is measured by.
+    pub fn bytes(&self) -> u64 {
+        self.tables.iter().map(|table| table.bytes).sum()
+    }
+
+    /// [`State::bytes`] of one table.
+    pub fn table_bytes(&self, table: TableId) -> u64 {
+        self.table(table).bytes
+    }
+
+    /// How many rows a table has.
+    pub fn len(&self, table: TableId) -> usize {
+        self.table(table).rows.len()
+    }
+
+    /// Whether a table has no rows.
+    pub fn is_empty(&self, table: TableId) -> bool {
+        self.table(table).rows.is_empty()
+    }
+
+    /// One row as it is now.
+    pub fn get(&self, table: TableId, key: &[u8]) -> Option<&Row> {
+        self.table(table).rows.get(key)
+    }
+
+    /// Rows between two bounds, in order, from either end.
+    pub fn range(&self, table: TableId, from: Bound<&[u8]>, to: Bound<&[u8]>) -> Range<'_, Row> {
+        self.table(table).rows.range(from, to)
+    }
+
+    /// Rows whose keys begin with `prefix`, in order, from either end.
+    pub fn prefix(&self, table: TableId, prefix: &[u8]) -> Range<'_, Row> {
+        self.table(table).rows.prefix(prefix)
+    }
+
+    /// How many rows lie between two bounds, without visiting them.
+    pub fn count(&self, table: TableId, from: Bound<&[u8]>, to: Bound<&[u8]>) -> usize {
+        self.table(table).rows.count(from, to)
+    }
+
+    /// One row as it was at `revision`.
+    ///
+    /// # Errors
+    /// If the revision is below the compaction point or yet to come.
+    ///
+    /// # Panics
+    /// If the table keeps no history and the revision is not the present one.
+    pub fn get_at(
+        &self,
+        table: TableId,
+        key: &[u8],
+        revision: u64,
+    ) -> Result<Option<&Row>, HistoryError> {
+        let table = self.readable_at(table, revision)?;
+        Ok(history::row_at(table, key, revision))
+    }
+
+    /// Rows between two bounds as they were at `revision`, in order.
+    ///
+    /// # Errors
+    /// If the revision is below the compaction point or yet to come.
+    ///
+    /// # Panics
+    /// If the table keeps no history and the revision is not the present one.
+    pub fn range_at(
+        &self,
+        table: TableId,
+        from: Bound<&[u8]>,
+        to: Bound<&[u8]>,
+        revision: u64,
+    ) -> Result<RangeAt<'_>, HistoryError> {
+        let table = self.readable_at(table, revision)?;
+        Ok(RangeAt::new(table, from, to, revision))
+    }
+
+    /// How many rows lay between two bounds at `revision`. Takes time in proportion to the changes since then.
+    ///
+    /// # Errors
+    /// If the revision is below the compaction point or yet to come.
+    ///
+    /// # Panics
+    /// If the table keeps no history and the revision is not the present one.
+    pub fn count_at(
+        &self,
+        table: TableId,
+        from: Bound<&[u8]>,
+        to: Bound<&[u8]>,
+        revision: u64,
+    ) -> Result<usize, HistoryError> {
+        let mut count = self.readable_at(table, revision)?.rows.count(from, to);
+        // Every change since then moved the count by what it created or deleted; in sum, by what differs. Going
+        // back from the present, creations are taken off and deletions put back; the order does not matter as
+        // long as the sum of what is put back comes first.
+        let (mut created, mut deleted) = (0, 0);
+        for change in self.feed.changes(revision + 1) {
+            if change.table != table || !within(&change.key, from, to) {
+                continue;
+            }
+            match (&change.before, &change.after) {
+                (None, Some(_)) => created += 1,
+                (Some(_), None) => deleted += 1,
+                _ => {}
+            }
+        }
+        count += deleted;
+        assert!(
+            count >= created,
+            "more rows of {table} were created since revision {revision} than there can be"
+        );
+        Ok(count - created)
+    }
+
+    /// What changed from `from_revision` on, the newest revision included, in order.
+    ///
+    /// # Errors
+    /// If `from_revision` is below the compaction point: a part of what is asked for is gone. A revision above the
+    /// newest gives nothing, and no error.
+    pub fn changes(&self, from_revision: u64) -> Result<Changes<'_>, HistoryError> {
+        if from_revision < self.compacted {
+            return Err(HistoryError::Compacted {
+                compacted: self.compacted,
+            });
+        }
+        Ok(self.feed.changes(from_revision))
+    }
+
+    /// One lease.
+    pub fn lease(&self, id: LeaseId) -> Option<&Lease> {
+        self.leases.get(id)
+    }
+
+    /// All leases, in order of their ids.
+    pub fn leases(&self) -> LeaseIter<'_> {
+        self.leases.iter()
+    }
+
+    /// How many leases there are.
+    pub fn lease_count(&self) -> usize {
+        self.leases.len()
+    }
+
+    /// Rows attached to a lease, ordered by table and key.
+    pub fn lease_rows(&self, id: LeaseId) -> LeaseRows<'_> {
+        self.leases.rows(id)
+    }
+
+    /// What is remembered of revisions above the compaction point, in bytes: what a compaction at the present
+    /// revision would free. An estimate, but the same on all members.
+    pub fn history_bytes(&self) -> u64 {
+        self.feed.weight()
+    }
+
+    /// How many revisions above the compaction point changed rows.
+    pub fn history_revisions(&self) -> usize {
+        self.feed.count_above(self.compacted)
+    }
+
+    /// The smallest revision whose compaction leaves at most `bytes` of history: [`State::compacted`] if that is
+    /// so already.
+    pub fn revision_leaving(&self, bytes: u64) -> u64 {
+        self.first_revision_where(|revision| self.feed.weight_above(revision) <= bytes)
+    }
+
+    /// The newest revision that was written before `time_milliseconds`, if it is above the compaction point: what
+    /// to compact so that younger history stays. Where leaders' clocks disagreed, one of those near to it.
+    pub fn revision_before(&self, time_milliseconds: u64) -> Option<u64> {
+        let first_kept = self.first_revision_where(|revision| {
+            let next = self.feed.first_from(revision + 1);
+            next.is_none_or(|(_, moment)| moment.time_milliseconds >= time_milliseconds)
+        });
+        let (revision, moment) = self.feed.last_through(first_kept)?;
+        (revision > self.compacted && moment.time_milliseconds < time_milliseconds)
+            .then_some(revision)
+    }
+
+    /// Gives back memory of what was compacted: at most `budget` changes' worth of work. Returns how many
+    /// revisions wait to be reclaimed still. Changes nothing that anybody can see; when it is called may differ
+    /// between members.
+    pub fn reclaim(&mut self, budget: usize) -> usize {
+        let State {
+            catalog,
+            tables,
+            feed,
+            compacted,
+            ..
+        } = self;
+        feed.reclaim(*compacted, budget, |change| {
+            let position = catalog
+                .position(change.table)
+                .expect("a change is of a declared table");
+            if let Some(past) = &mut tables[position].past {
+                past.forget(
+                    &change.key,
+                    change.before.as_ref(),
+                    change.after.is_none(),
+                    change.revision,
+                );
+            }
+        });
+        feed.reclaimable(*compacted)
+    }
+
+    /// Puts one encoded delta, as the leader's [`Transaction::finish`] gave it. All or nothing.
+    ///
+    /// # Errors
+    /// If the bytes are not a delta for this state. Nothing has changed then.
+    pub fn apply(&mut self, delta: &[u8]) -> Result<(), Malformed> {
+        let delta = Delta::decode(delta)?;
+        self.check_delta(&delta)?;
+        if delta.claims_revision() {
+            self.claim();
+        }
+        let mut pending = Pending::default();
+        for edit in delta.edits() {
+            match edit.expect("every edit was decoded once before") {
+                Edit::Put {
+                    table,
+                    key,
+                    value,
+                    lease,
+                } => self.edit_put(&mut pending, table, key, &[value], lease),
+                Edit::Delete { table, key } => self.edit_delete(&mut pending, table, key),
+                Edit::Grant {
+                    lease,
+                    ttl_milliseconds,
+                    owner,
+                } => self.edit_grant(lease, ttl_milliseconds, owner),
+                Edit::Checkpoint {
+                    lease,
+                    remaining_milliseconds,
+                } => {
+                    self.edit_checkpoint(lease, remaining_milliseconds);
+                }
+                Edit::Revoke { lease } => self.edit_revoke(lease),
+                Edit::Compact { revision } => self.edit_compact(revision),
+            }
+        }
+        self.seal(delta.time_milliseconds(), pending);
+        Ok(())
+    }
+
+    /// Whether a delta can be applied, without applying any of it.
+    fn check_delta(&self, delta: &Delta<'_>) -> Result<(), Malformed> {
+        if delta.prepared_on() != self.revision {
+            return Err(Malformed::OtherRevision {
+                prepared_on: delta.prepared_on(),
+                revision: self.revision,
+            });
+        }
+        let revision = self.revision + u64::from(delta.claims_revision());
+        let mut compacted = self.compacted;
+        for edit in delta.edits() {
+            match edit? {
+                Edit::Put { table, .. } | Edit::Delete { table, .. }
+                    if self.catalog.position(table).is_none() =>
+                {
+                    return Err(Malformed::UnknownTable(table));
+                }
+                Edit::Put { .. } | Edit::Delete { .. } if !delta.claims_revision() => {
+                    return Err(Malformed::Unclaimed);
+                }
+                Edit::Put { key, value, .. } if key.len() + value.len() > MAX_ROW_BYTES => {
+                    return Err(Malformed::Oversized(key.len() + value.len()));
+                }
+                Edit::Compact {
+                    revision: requested,
+                } => {
+                    if requested <= compacted || requested > revision {
+                        return Err(Malformed::Compaction {
+                            requested,
+                            compacted,
+                            revision,
+                        });
+                    }
+                    compacted = requested;
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts the leader's side of a change. `time_milliseconds` is the leader's unix time and goes into the
+    /// delta.
+    pub fn begin(&mut self, time_milliseconds: u64) -> Transaction<'_> {
+        Transaction::new(self, time_milliseconds)
+    }
+
+    /// Where a table lies in `tables`.
+    ///
+    /// # Panics
+    /// If it was not declared: which tables there are is part of the program, not of anything it receives.
+    pub(crate) fn position(&self, table: TableId) -> usize {
+        self.catalog
+            .position(table)
+            .unwrap_or_else(|| panic!("table {table} was not declared"))
+    }
+
+    fn table(&self, table: TableId) -> &Table {
+        &self.tables[self.position(table)]
+    }
+
+    fn readable_at(&self, id: TableId, revision: u64) -> Result<&Table, HistoryError> {
+        if revision < self.compacted {
+            return Err(HistoryError::Compacted {
+                compacted: self.compacted,
+            });
+        }
+        if revision > self.revision {
+            return Err(HistoryError::Future {
+                revision: self.revision,
+            });
+        }
+        let position = self.position(id);
+        let kept = self.catalog.specs()[position].history == History::Kept;
+        assert!(
+            kept || revision == self.revision,
+            "table {id} keeps no history, revision {revision} cannot be read"
+        );
+        Ok(&self.tables[position])
+    }
+
+    /// The smallest revision from the compaction point to the newest for which `holds`, given that it holds for all
+    /// above it. The newest if it holds for none.
+    fn first_revision_where(&self, holds: impl Fn(u64) -> bool) -> u64 {
+        let (mut low, mut high) = (self.compacted, self.revision);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if holds(middle) {
+                high = middle;
+            } else {
+                low = middle + 1;
+            }
+        }
+        low
+    }
+}
+
+/// Whether a key lies between two bounds.
+fn within(key: &[u8], from: Bound<&[u8]>, to: Bound<&[u8]>) -> bool {
+    let above = match from {
+        Bound::Included(from) => key >= from,
+        Bound::Excluded(from) => key > from,
+        Bound::Unbounded => true,
+    };
+    let below = match to {
+        Bound::Included(to) => key <= to,
+        Bound::Excluded(to) => key < to,
+        Bound::Unbounded => true,
+    };
+    above && below
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("State")
+            .field("revision", &self.revision)
+            .field("compacted", &self.compacted)
+            .field("hash", &format_args!("{:032x}", self.hash()))
+            .field("bytes", &self.bytes())
+            .field("leases", &self.leases.len())
+            .finish_non_exhaustive()
+    }
+}
