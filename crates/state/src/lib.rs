@@ -9,6 +9,7 @@
 //! - A **revision** counts transactions that changed rows. Tables with [`History::Kept`] can be read at every
 //!   revision from the compaction point on; the **feed** ([`State::changes`]) tells what happened since any of them.
 //! - A **lease** is a life span with rows attached to it. Its deadline is somebody else's business.
+//! - The **interest index** ([`interest`]) answers who wants to hear of a key.
 //!
 //! # What it does not know
 //! No protocol, no network, no file, no thread, no clock and no random number: whatever is chosen is chosen outside
@@ -37,11 +38,13 @@ mod state;
 mod table;
 mod transaction;
 
+pub mod interest;
 pub mod tree;
 
 pub use delta::{Delta, Edit, Edits, MAX_ROW_BYTES, Malformed};
 pub use feed::{Change, ChangeKind, Changes};
 pub use history::{HistoryError, RangeAt};
+pub use interest::Interest;
 pub use key::Key;
 pub use lease::{Lease, LeaseId, LeaseIter, LeaseRows};
 pub use row::Row;
