@@ -139,6 +139,10 @@ impl State {
             };
             self.feed
                 .push(self.revision, time_milliseconds, pending.changes, history);
+            // The transaction may have compacted its own revision, before that was in the feed.
+            if self.compacted == self.revision {
+                self.feed.compact(self.compacted);
+            }
         }
     }
 }

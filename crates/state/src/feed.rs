@@ -178,7 +178,9 @@ impl Feed {
             };
             let changes = Arc::clone(&moment.changes);
             if revision > self.progress.revision {
-                let end = changes.len().min(self.progress.changes + (budget - used));
+                let end = changes
+                    .len()
+                    .min(self.progress.changes.saturating_add(budget - used));
                 changes[self.progress.changes..end]
                     .iter()
                     .for_each(&mut forget);

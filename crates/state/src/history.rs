@@ -111,8 +111,21 @@ impl Past {
         version.as_ref()
     }
 
+    /// How many versions are filed.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.filed.len()
+    }
+
+    /// All that is filed, in order.
+    #[cfg(test)]
+    pub(crate) fn dump(&self) -> Vec<(Vec<u8>, Option<Row>)> {
+        let mut filed = self.filed.iter();
+        let mut dump = Vec::new();
+        while let Some((key, version)) = filed.next() {
+            dump.push((key.to_vec(), version.clone()));
+        }
+        dump
     }
 }
 

@@ -38,6 +38,9 @@ mod state;
 mod table;
 mod transaction;
 
+#[cfg(test)]
+mod tests;
+
 pub mod interest;
 pub mod tree;
 
