@@ -89,13 +89,12 @@ impl Past {
         }
     }
 
-    /// Files a version that a snapshot says was current at the end of `revision`, or was not (`live`: the current
-    /// one lies in the live tree).
+    /// Files what a snapshot tells of a key at the end of `revision`, in place of what it told before.
     pub(crate) fn restore(&mut self, key: &[u8], revision: u64, version: Restored) {
         match version {
             Restored::Version(row) => self.file(key, revision, Some(row)),
             Restored::Tombstone => self.file(key, revision, None),
-            Restored::Live => {
+            Restored::Nothing => {
                 self.filed.remove(&filed_key(key, revision));
             }
         }
@@ -129,14 +128,14 @@ impl Past {
     }
 }
 
-/// What became of a version between its revision and now.
+/// What a snapshot tells of a key at the end of a revision.
 pub(crate) enum Restored {
-    /// It was superseded since.
+    /// A version that was superseded since.
     Version(Row),
-    /// It was a deletion.
+    /// Its deletion.
     Tombstone,
-    /// It is current.
-    Live,
+    /// Nothing to file: the version is current, or the deletion is forgotten.
+    Nothing,
 }
 
 /// The row of `key` that was current at `revision`, in a table that keeps its past.

@@ -9,6 +9,7 @@
 //! - A **revision** counts transactions that changed rows. Tables with [`History::Kept`] can be read at every
 //!   revision from the compaction point on; the **feed** ([`State::changes`]) tells what happened since any of them.
 //! - A **lease** is a life span with rows attached to it. Its deadline is somebody else's business.
+//! - A **snapshot** ([`snapshot`]) is the whole state in checksummed blocks.
 //! - The **interest index** ([`interest`]) answers who wants to hear of a key.
 //!
 //! # What it does not know
@@ -17,7 +18,7 @@
 //! applies deltas remembers how far he is.
 //!
 //! # What it takes from outside
-//! Deltas may be any bytes: the answer is an error, never a panic and never memory beyond the
+//! Deltas and snapshots may be any bytes: the answer is an error, never a panic and never memory beyond the
 //! input's own size. Table numbers in calls, on the other hand, are part of the program, and a wrong one panics.
 //!
 //! # Caveats
@@ -25,6 +26,7 @@
 //! - Counting rows at an old revision takes time in proportion to the changes since then.
 //! - One transaction's changes are forgotten in bounded steps, but the list itself is freed in one.
 
+mod apply;
 mod codec;
 mod delta;
 mod edit;
@@ -33,6 +35,7 @@ mod hash;
 mod history;
 mod key;
 mod lease;
+mod retention;
 mod row;
 mod state;
 mod table;
@@ -42,6 +45,7 @@ mod transaction;
 mod tests;
 
 pub mod interest;
+pub mod snapshot;
 pub mod tree;
 
 pub use delta::{Delta, Edit, Edits, MAX_ROW_BYTES, Malformed};

@@ -4,4 +4,5 @@ mod decoding;
 mod model;
 mod rows;
 mod script;
+mod snapshot;
 mod timeline;
