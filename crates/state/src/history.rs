@@ -110,6 +110,12 @@ impl Past {
         version.as_ref()
     }
 
+    /// How many versions are filed of keys between two bounds.
+    pub(crate) fn count(&self, from: Bound<&[u8]>, to: Bound<&[u8]>) -> usize {
+        let (from, to) = filed_bounds(from, to);
+        self.filed.count(as_slice(&from), as_slice(&to))
+    }
+
     /// How many versions are filed.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
@@ -236,20 +242,8 @@ impl<'a, V: Clone> Peeked<'a, V> {
 
 impl<'a> PastKeys<'a> {
     fn new(past: &'a Past, from: Bound<&[u8]>, to: Bound<&[u8]>) -> PastKeys<'a> {
-        let from = match from {
-            Bound::Included(key) => Bound::Included(filed_key(key, 0)),
-            Bound::Excluded(key) => Bound::Excluded(filed_key(key, u64::MAX)),
-            Bound::Unbounded => Bound::Unbounded,
-        };
-        let to = match to {
-            Bound::Included(key) => Bound::Included(filed_key(key, u64::MAX)),
-            Bound::Excluded(key) => Bound::Excluded(filed_key(key, 0)),
-            Bound::Unbounded => Bound::Unbounded,
-        };
-        let (from, to) = (
-            from.as_ref().map(Vec::as_slice),
-            to.as_ref().map(Vec::as_slice),
-        );
+        let (from, to) = filed_bounds(from, to);
+        let (from, to) = (as_slice(&from), as_slice(&to));
         let mut filed = past.filed.range(from, to);
         let next = filed.next().map(|(filed, _)| key_of_filed(filed));
         PastKeys { past, filed, next }
@@ -262,6 +256,25 @@ impl<'a> PastKeys<'a> {
         self.next = self.filed.next().map(|(filed, _)| key_of_filed(filed));
         Some(key)
     }
+}
+
+/// Bounds that enclose all versions of the keys between two bounds.
+fn filed_bounds(from: Bound<&[u8]>, to: Bound<&[u8]>) -> (Bound<Vec<u8>>, Bound<Vec<u8>>) {
+    let from = match from {
+        Bound::Included(key) => Bound::Included(filed_key(key, 0)),
+        Bound::Excluded(key) => Bound::Excluded(filed_key(key, u64::MAX)),
+        Bound::Unbounded => Bound::Unbounded,
+    };
+    let to = match to {
+        Bound::Included(key) => Bound::Included(filed_key(key, u64::MAX)),
+        Bound::Excluded(key) => Bound::Excluded(filed_key(key, 0)),
+        Bound::Unbounded => Bound::Unbounded,
+    };
+    (from, to)
+}
+
+fn as_slice(bound: &Bound<Vec<u8>>) -> Bound<&[u8]> {
+    bound.as_ref().map(Vec::as_slice)
 }
 
 /// (key, revision) in bytes that sort as the pair does.

@@ -179,7 +179,8 @@ impl State {
         Ok(RangeAt::new(table, from, to, revision))
     }
 
-    /// How many rows lay between two bounds at `revision`. Takes time in proportion to the changes since then.
+    /// How many rows lay between two bounds at `revision`. Takes time in proportion to the changes since then, or
+    /// to the rows and filed versions between the bounds if those are fewer.
     ///
     /// # Errors
     /// If the revision is below the compaction point or yet to come.
@@ -193,10 +194,15 @@ impl State {
         to: Bound<&[u8]>,
         revision: u64,
     ) -> Result<usize, HistoryError> {
-        let mut count = self.readable_at(table, revision)?.rows.count(from, to);
-        // Every change since then moved the count by what it created or deleted; in sum, by what differs. Going
-        // back from the present, creations are taken off and deletions put back; the order does not matter as
-        // long as the sum of what is put back comes first.
+        let rows = self.readable_at(table, revision)?;
+        let present = rows.rows.count(from, to);
+        let filed = rows.past.as_ref().map_or(0, |past| past.count(from, to));
+        if present + filed < self.feed.count_above(revision) {
+            let mut range = RangeAt::new(rows, from, to, revision);
+            return Ok(std::iter::from_fn(|| range.next().map(|_| ())).count());
+        }
+        // Every change since then moved the count by what it created or deleted. Deletions are put back first, so
+        // that the sum never falls below zero on the way.
         let (mut created, mut deleted) = (0, 0);
         for change in self.feed.changes(revision + 1) {
             if change.table != table || !within(&change.key, from, to) {
@@ -208,12 +214,11 @@ impl State {
                 _ => {}
             }
         }
-        count += deleted;
         assert!(
-            count >= created,
-            "more rows of {table} were created since revision {revision} than there can be"
+            present + deleted >= created,
+            "{created} rows of {table} were created since revision {revision}, more than there can be"
         );
-        Ok(count - created)
+        Ok(present + deleted - created)
     }
 
     /// What changed from `from_revision` on, the newest revision included, in order.

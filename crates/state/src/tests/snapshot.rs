@@ -12,7 +12,7 @@ use super::model::{Model, assert_same};
 use super::script::{EVENTS, KEPT, SPECS, bounds, run, transactions};
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(super::cases(300))]
 
     /// The restored state shows the same and holds the same inside, writes the same stream, and goes on as the
     /// original does.
