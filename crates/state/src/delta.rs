@@ -35,6 +35,9 @@ const COUNT_AT: usize = 2;
 /// bounds what a block of a snapshot can hold.
 pub const MAX_ROW_BYTES: usize = 16 << 20;
 
+/// Most deltas put one row or two; this spares them growing.
+const SMALL_DELTA_BYTES: usize = 256;
+
 const PUT: u8 = 1;
 const PUT_ATTACHED: u8 = 2;
 const DELETE: u8 = 3;
@@ -300,6 +303,7 @@ impl Draft {
     /// Writes the head if it is not there yet.
     pub(crate) fn open(&mut self, prepared_on: u64, time_milliseconds: u64) {
         if self.bytes.is_empty() {
+            self.bytes.reserve(SMALL_DELTA_BYTES);
             self.bytes
                 .extend_from_slice(&[FORMAT_VERSION, 0, 0, 0, 0, 0]);
             put_integer(&mut self.bytes, prepared_on);

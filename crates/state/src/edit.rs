@@ -131,12 +131,7 @@ impl State {
         self.time_milliseconds = time_milliseconds;
         if !pending.changes.is_empty() {
             let catalog = &self.catalog;
-            let history = |table| {
-                let position = catalog
-                    .position(table)
-                    .expect("a change is of a declared table");
-                catalog.specs()[position].history
-            };
+            let history = |table| catalog.history(table);
             self.feed
                 .push(self.revision, time_milliseconds, pending.changes, history);
             // The transaction may have compacted its own revision, before that was in the feed.

@@ -18,7 +18,7 @@ use crate::tree::{Range, Tree};
 
 /// What one remembered change costs beside its key and row: its place in the feed and in the history, and the
 /// headers of their allocations. A figure for deciding, equal on all members, not a measurement.
-const CHANGE_OVERHEAD_BYTES: u64 = 160;
+const CHANGE_OVERHEAD_BYTES: u64 = 224;
 
 /// Whether a row was put or deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -89,13 +89,12 @@ impl Past {
         }
     }
 
-    /// Files a version that a snapshot says was current at the end of `revision`, or was not (`live`: the current
-    /// one lies in the live tree).
+    /// Files what a snapshot tells of a key at the end of `revision`, in place of what it told before.
     pub(crate) fn restore(&mut self, key: &[u8], revision: u64, version: Restored) {
         match version {
             Restored::Version(row) => self.file(key, revision, Some(row)),
             Restored::Tombstone => self.file(key, revision, None),
-            Restored::Live => {
+            Restored::Nothing => {
                 self.filed.remove(&filed_key(key, revision));
             }
         }
@@ -109,6 +108,12 @@ impl Past {
             .range(Bound::Included(&first), Bound::Included(&last))
             .next_back()?;
         version.as_ref()
+    }
+
+    /// How many versions are filed of keys between two bounds.
+    pub(crate) fn count(&self, from: Bound<&[u8]>, to: Bound<&[u8]>) -> usize {
+        let (from, to) = filed_bounds(from, to);
+        self.filed.count(as_slice(&from), as_slice(&to))
     }
 
     /// How many versions are filed.
@@ -129,14 +134,14 @@ impl Past {
     }
 }
 
-/// What became of a version between its revision and now.
+/// What a snapshot tells of a key at the end of a revision.
 pub(crate) enum Restored {
-    /// It was superseded since.
+    /// A version that was superseded since.
     Version(Row),
-    /// It was a deletion.
+    /// Its deletion.
     Tombstone,
-    /// It is current.
-    Live,
+    /// Nothing to file: the version is current, or the deletion is forgotten.
+    Nothing,
 }
 
 /// The row of `key` that was current at `revision`, in a table that keeps its past.
@@ -237,20 +242,8 @@ impl<'a, V: Clone> Peeked<'a, V> {
 
 impl<'a> PastKeys<'a> {
     fn new(past: &'a Past, from: Bound<&[u8]>, to: Bound<&[u8]>) -> PastKeys<'a> {
-        let from = match from {
-            Bound::Included(key) => Bound::Included(filed_key(key, 0)),
-            Bound::Excluded(key) => Bound::Excluded(filed_key(key, u64::MAX)),
-            Bound::Unbounded => Bound::Unbounded,
-        };
-        let to = match to {
-            Bound::Included(key) => Bound::Included(filed_key(key, u64::MAX)),
-            Bound::Excluded(key) => Bound::Excluded(filed_key(key, 0)),
-            Bound::Unbounded => Bound::Unbounded,
-        };
-        let (from, to) = (
-            from.as_ref().map(Vec::as_slice),
-            to.as_ref().map(Vec::as_slice),
-        );
+        let (from, to) = filed_bounds(from, to);
+        let (from, to) = (as_slice(&from), as_slice(&to));
         let mut filed = past.filed.range(from, to);
         let next = filed.next().map(|(filed, _)| key_of_filed(filed));
         PastKeys { past, filed, next }
@@ -263,6 +256,25 @@ impl<'a> PastKeys<'a> {
         self.next = self.filed.next().map(|(filed, _)| key_of_filed(filed));
         Some(key)
     }
+}
+
+/// Bounds that enclose all versions of the keys between two bounds.
+fn filed_bounds(from: Bound<&[u8]>, to: Bound<&[u8]>) -> (Bound<Vec<u8>>, Bound<Vec<u8>>) {
+    let from = match from {
+        Bound::Included(key) => Bound::Included(filed_key(key, 0)),
+        Bound::Excluded(key) => Bound::Excluded(filed_key(key, u64::MAX)),
+        Bound::Unbounded => Bound::Unbounded,
+    };
+    let to = match to {
+        Bound::Included(key) => Bound::Included(filed_key(key, u64::MAX)),
+        Bound::Excluded(key) => Bound::Excluded(filed_key(key, 0)),
+        Bound::Unbounded => Bound::Unbounded,
+    };
+    (from, to)
+}
+
+fn as_slice(bound: &Bound<Vec<u8>>) -> Bound<&[u8]> {
+    bound.as_ref().map(Vec::as_slice)
 }
 
 /// (key, revision) in bytes that sort as the pair does.

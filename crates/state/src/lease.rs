@@ -8,6 +8,7 @@
 //! and spans are allowed, and what a lease stands for, is the protocols' business.
 
 use std::fmt;
+use std::ops::Bound;
 
 use crate::table::TableId;
 use crate::tree::{Range, Tree};
@@ -74,16 +75,17 @@ impl Leases {
 
     pub(crate) fn iter(&self) -> LeaseIter<'_> {
         LeaseIter {
-            range: self.by_id.prefix(&[]),
+            range: self.by_id.iter(),
         }
     }
 
     /// Leases whose ids are above `id`, in order.
     pub(crate) fn after(&self, id: Option<LeaseId>) -> LeaseIter<'_> {
-        use std::ops::Bound::{Excluded, Unbounded};
         let range = match id {
-            Some(id) => self.by_id.range(Excluded(&id.to_key()), Unbounded),
-            None => self.by_id.prefix(&[]),
+            Some(id) => self
+                .by_id
+                .range(Bound::Excluded(&id.to_key()), Bound::Unbounded),
+            None => self.by_id.iter(),
         };
         LeaseIter { range }
     }
@@ -115,6 +117,8 @@ impl Leases {
         }
     }
 
+    /// How many rows are attached to any lease.
+    #[cfg(test)]
     pub(crate) fn attached_len(&self) -> usize {
         self.attached.len()
     }

@@ -11,8 +11,6 @@ use std::fmt;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use crate::delta::{Delta, Edit, MAX_ROW_BYTES, Malformed};
-use crate::edit::Pending;
 use crate::feed::{Changes, Feed};
 use crate::hash::{KeyHash, RunningHash};
 use crate::history::{self, HistoryError, RangeAt};
@@ -95,7 +93,7 @@ impl State {
     pub fn recompute_hash(&self) -> u128 {
         let mut hash = RunningHash::default();
         for (spec, table) in self.catalog.specs().iter().zip(&self.tables) {
-            let mut rows = table.rows.prefix(&[]);
+            let mut rows = table.rows.iter();
             while let Some((key, row)) = rows.next() {
                 hash.add_row(KeyHash::new(spec.id, key), row);
             }
@@ -181,7 +179,8 @@ impl State {
         Ok(RangeAt::new(table, from, to, revision))
     }
 
-    /// How many rows lay between two bounds at `revision`. Takes time in proportion to the changes since then.
+    /// How many rows lay between two bounds at `revision`. Takes time in proportion to the changes since then, or
+    /// to the rows and filed versions between the bounds if those are fewer.
     ///
     /// # Errors
     /// If the revision is below the compaction point or yet to come.
@@ -195,10 +194,15 @@ impl State {
         to: Bound<&[u8]>,
         revision: u64,
     ) -> Result<usize, HistoryError> {
-        let mut count = self.readable_at(table, revision)?.rows.count(from, to);
-        // Every change since then moved the count by what it created or deleted; in sum, by what differs. Going
-        // back from the present, creations are taken off and deletions put back; the order does not matter as
-        // long as the sum of what is put back comes first.
+        let rows = self.readable_at(table, revision)?;
+        let present = rows.rows.count(from, to);
+        let filed = rows.past.as_ref().map_or(0, |past| past.count(from, to));
+        if present + filed < self.feed.count_above(revision) {
+            let mut range = RangeAt::new(rows, from, to, revision);
+            return Ok(std::iter::from_fn(|| range.next().map(|_| ())).count());
+        }
+        // Every change since then moved the count by what it created or deleted. Deletions are put back first, so
+        // that the sum never falls below zero on the way.
         let (mut created, mut deleted) = (0, 0);
         for change in self.feed.changes(revision + 1) {
             if change.table != table || !within(&change.key, from, to) {
@@ -210,12 +214,11 @@ impl State {
                 _ => {}
             }
         }
-        count += deleted;
         assert!(
-            count >= created,
-            "more rows of {table} were created since revision {revision} than there can be"
+            present + deleted >= created,
+            "{created} rows of {table} were created since revision {revision}, more than there can be"
         );
-        Ok(count - created)
+        Ok(present + deleted - created)
     }
 
     /// What changed from `from_revision` on, the newest revision included, in order.
@@ -250,142 +253,6 @@ impl State {
     /// Rows attached to a lease, ordered by table and key.
     pub fn lease_rows(&self, id: LeaseId) -> LeaseRows<'_> {
         self.leases.rows(id)
-    }
-
-    /// What is remembered of revisions above the compaction point, in bytes: what a compaction at the present
-    /// revision would free. An estimate, but the same on all members.
-    pub fn history_bytes(&self) -> u64 {
-        self.feed.weight()
-    }
-
-    /// How many revisions above the compaction point changed rows.
-    pub fn history_revisions(&self) -> usize {
-        self.feed.count_above(self.compacted)
-    }
-
-    /// The smallest revision whose compaction leaves at most `bytes` of history: [`State::compacted`] if that is
-    /// so already.
-    pub fn revision_leaving(&self, bytes: u64) -> u64 {
-        self.first_revision_where(|revision| self.feed.weight_above(revision) <= bytes)
-    }
-
-    /// The newest revision that was written before `time_milliseconds`, if it is above the compaction point: what
-    /// to compact so that younger history stays. Where leaders' clocks disagreed, one of those near to it.
-    pub fn revision_before(&self, time_milliseconds: u64) -> Option<u64> {
-        let first_kept = self.first_revision_where(|revision| {
-            let next = self.feed.first_from(revision + 1);
-            next.is_none_or(|(_, moment)| moment.time_milliseconds >= time_milliseconds)
-        });
-        let (revision, moment) = self.feed.last_through(first_kept)?;
-        (revision > self.compacted && moment.time_milliseconds < time_milliseconds)
-            .then_some(revision)
-    }
-
-    /// Gives back memory of what was compacted: at most `budget` changes' worth of work. Returns how many
-    /// revisions wait to be reclaimed still. Changes nothing that anybody can see; when it is called may differ
-    /// between members.
-    pub fn reclaim(&mut self, budget: usize) -> usize {
-        let State {
-            catalog,
-            tables,
-            feed,
-            compacted,
-            ..
-        } = self;
-        feed.reclaim(*compacted, budget, |change| {
-            let position = catalog
-                .position(change.table)
-                .expect("a change is of a declared table");
-            if let Some(past) = &mut tables[position].past {
-                past.forget(
-                    &change.key,
-                    change.before.as_ref(),
-                    change.after.is_none(),
-                    change.revision,
-                );
-            }
-        });
-        feed.reclaimable(*compacted)
-    }
-
-    /// Puts one encoded delta, as the leader's [`Transaction::finish`] gave it. All or nothing.
-    ///
-    /// # Errors
-    /// If the bytes are not a delta for this state. Nothing has changed then.
-    pub fn apply(&mut self, delta: &[u8]) -> Result<(), Malformed> {
-        let delta = Delta::decode(delta)?;
-        self.check_delta(&delta)?;
-        if delta.claims_revision() {
-            self.claim();
-        }
-        let mut pending = Pending::default();
-        for edit in delta.edits() {
-            match edit.expect("every edit was decoded once before") {
-                Edit::Put {
-                    table,
-                    key,
-                    value,
-                    lease,
-                } => self.edit_put(&mut pending, table, key, &[value], lease),
-                Edit::Delete { table, key } => self.edit_delete(&mut pending, table, key),
-                Edit::Grant {
-                    lease,
-                    ttl_milliseconds,
-                    owner,
-                } => self.edit_grant(lease, ttl_milliseconds, owner),
-                Edit::Checkpoint {
-                    lease,
-                    remaining_milliseconds,
-                } => {
-                    self.edit_checkpoint(lease, remaining_milliseconds);
-                }
-                Edit::Revoke { lease } => self.edit_revoke(lease),
-                Edit::Compact { revision } => self.edit_compact(revision),
-            }
-        }
-        self.seal(delta.time_milliseconds(), pending);
-        Ok(())
-    }
-
-    /// Whether a delta can be applied, without applying any of it.
-    fn check_delta(&self, delta: &Delta<'_>) -> Result<(), Malformed> {
-        if delta.prepared_on() != self.revision {
-            return Err(Malformed::OtherRevision {
-                prepared_on: delta.prepared_on(),
-                revision: self.revision,
-            });
-        }
-        let revision = self.revision + u64::from(delta.claims_revision());
-        let mut compacted = self.compacted;
-        for edit in delta.edits() {
-            match edit? {
-                Edit::Put { table, .. } | Edit::Delete { table, .. }
-                    if self.catalog.position(table).is_none() =>
-                {
-                    return Err(Malformed::UnknownTable(table));
-                }
-                Edit::Put { .. } | Edit::Delete { .. } if !delta.claims_revision() => {
-                    return Err(Malformed::Unclaimed);
-                }
-                Edit::Put { key, value, .. } if key.len() + value.len() > MAX_ROW_BYTES => {
-                    return Err(Malformed::Oversized(key.len() + value.len()));
-                }
-                Edit::Compact {
-                    revision: requested,
-                } => {
-                    if requested <= compacted || requested > revision {
-                        return Err(Malformed::Compaction {
-                            requested,
-                            compacted,
-                            revision,
-                        });
-                    }
-                    compacted = requested;
-                }
-                _ => {}
-            }
-        }
-        Ok(())
     }
 
     /// Starts the leader's side of a change. `time_milliseconds` is the leader's unix time and goes into the
@@ -426,21 +293,6 @@ impl State {
             "table {id} keeps no history, revision {revision} cannot be read"
         );
         Ok(&self.tables[position])
-    }
-
-    /// The smallest revision from the compaction point to the newest for which `holds`, given that it holds for all
-    /// above it. The newest if it holds for none.
-    fn first_revision_where(&self, holds: impl Fn(u64) -> bool) -> u64 {
-        let (mut low, mut high) = (self.compacted, self.revision);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            if holds(middle) {
-                high = middle;
-            } else {
-                low = middle + 1;
-            }
-        }
-        low
     }
 }
 

@@ -86,6 +86,12 @@ impl Catalog {
     pub(crate) fn position(&self, id: TableId) -> Option<usize> {
         self.positions[usize::from(id.0)].map(usize::from)
     }
+
+    /// What is kept of a declared table's past.
+    pub(crate) fn history(&self, id: TableId) -> History {
+        let position = self.position(id).expect("a change is of a declared table");
+        self.specs[position].history
+    }
 }
 
 /// The rows of one table. Clone is two pointers.

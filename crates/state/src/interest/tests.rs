@@ -80,7 +80,7 @@ fn check(index: &Index<u8>, known: &[(TableId, Interest, u8)], key: &[u8]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(crate::tests::cases(400))]
 
     #[test]
     fn matches_as_every_interest_says(steps in vec(step(), 0..60), keys in vec(key(), 1..20)) {

@@ -44,7 +44,7 @@ fn check(state: &State, delta: &[u8]) -> Result<(), Malformed> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(super::cases(400))]
 
     #[test]
     fn garbage_is_refused_or_harmless(bytes in vec(any::<u8>(), 0..200), history in transactions(6)) {

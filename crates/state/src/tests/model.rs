@@ -6,9 +6,10 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
+use crate::history::Past;
 use crate::{Change, ChangeKind, History, HistoryError, LeaseId, Row, State, TableId};
 
-use super::script::{EVENTS, KEPT};
+use super::script::{Bounds, EVENTS, KEPT};
 
 pub(super) const TABLES: [TableId; 2] = [KEPT, EVENTS];
 
@@ -149,11 +150,7 @@ impl Model {
     }
 
     /// Asserts that a state shows exactly what this model does, now and at every revision that is not compacted.
-    pub(super) fn assert_shown_by(
-        &self,
-        state: &State,
-        bounds: &[(Bound<Vec<u8>>, Bound<Vec<u8>>)],
-    ) {
+    pub(super) fn assert_shown_by(&self, state: &State, bounds: &[Bounds]) {
         assert_eq!(
             (state.revision(), state.compacted()),
             (self.revision, self.compacted)
@@ -173,12 +170,7 @@ impl Model {
         }
     }
 
-    fn assert_table(
-        &self,
-        state: &State,
-        table: TableId,
-        bounds: &[(Bound<Vec<u8>>, Bound<Vec<u8>>)],
-    ) {
+    fn assert_table(&self, state: &State, table: TableId, bounds: &[Bounds]) {
         let all = self.rows_at(table, Bound::Unbounded, Bound::Unbounded, self.revision);
         assert_eq!(state.len(table), all.len());
         let mut bytes = 0;
@@ -390,7 +382,7 @@ pub(super) fn assert_same(left: &State, right: &State) {
             spec.history == History::Kept,
             left.tables[position].past.is_some()
         );
-        let filed = |state: &State| state.tables[position].past.as_ref().map(|past| past.dump());
+        let filed = |state: &State| state.tables[position].past.as_ref().map(Past::dump);
         assert_eq!(
             filed(&left),
             filed(&right),

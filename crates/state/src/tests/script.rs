@@ -81,7 +81,10 @@ fn bound() -> impl Strategy<Value = Bound<Vec<u8>>> {
     ]
 }
 
-pub(super) fn bounds() -> impl Strategy<Value = Vec<(Bound<Vec<u8>>, Bound<Vec<u8>>)>> {
+/// From and to.
+pub(super) type Bounds = (Bound<Vec<u8>>, Bound<Vec<u8>>);
+
+pub(super) fn bounds() -> impl Strategy<Value = Vec<Bounds>> {
     vec((bound(), bound()), 1..4)
 }
 

@@ -8,7 +8,7 @@ use super::model::{Model, assert_same};
 use super::script::{SPECS, bounds, run, transactions};
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(super::cases(300))]
 
     /// The leader forgets nothing on its own, the follower forgets in small steps at other times.
     #[test]

@@ -1,7 +1,13 @@
-//! What two trees differ in. Knows nothing of what the values mean.
+//! What two trees differ in, found by walking both and skipping what they share.
+//!
+//! Knows nothing of what the values mean, only whether they are equal.
 
-use std::collections::{BTreeMap, btree_map};
-use std::iter::Peekable;
+use std::cmp::Ordering;
+use std::fmt;
+use std::ptr;
+
+use super::node::Slot;
+use super::walk::{Here, Walk};
 
 /// One key that two trees disagree about. At least one of the values is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,17 +21,28 @@ pub struct Difference<'k, 'a, V> {
 }
 
 /// The differences of two trees in order of keys.
-#[derive(Debug)]
 pub struct Diff<'a, V> {
-    old: Peekable<btree_map::Iter<'a, Vec<u8>, V>>,
-    new: Peekable<btree_map::Iter<'a, Vec<u8>, V>>,
+    old: Walk<'a, V>,
+    new: Walk<'a, V>,
+    /// What was found last and is still to be stepped over.
+    found: Side,
+}
+
+/// In which trees something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    Neither,
+    Old,
+    New,
+    Both,
 }
 
 impl<'a, V: PartialEq> Diff<'a, V> {
-    pub(super) fn new(old: &'a BTreeMap<Vec<u8>, V>, new: &'a BTreeMap<Vec<u8>, V>) -> Self {
+    pub(super) fn new(old: &'a Slot<V>, new: &'a Slot<V>) -> Self {
         Diff {
-            old: old.iter().peekable(),
-            new: new.iter().peekable(),
+            old: Walk::new(old),
+            new: Walk::new(new),
+            found: Side::Neither,
         }
     }
 
@@ -35,26 +52,90 @@ impl<'a, V: PartialEq> Diff<'a, V> {
         reason = "the key is lent, so this cannot be an Iterator"
     )]
     pub fn next(&mut self) -> Option<Difference<'_, 'a, V>> {
+        self.step_over(self.found);
+        self.found = self.find();
+        let (key, before, after) = match self.found {
+            Side::Neither => return None,
+            Side::Old => (self.old.key(), self.old.leaf(), None),
+            Side::New => (self.new.key(), None, self.new.leaf()),
+            Side::Both => (self.new.key(), self.old.leaf(), self.new.leaf()),
+        };
+        Some(Difference { key, before, after })
+    }
+
+    fn step_over(&mut self, side: Side) {
+        if matches!(side, Side::Old | Side::Both) {
+            self.old.skip();
+        }
+        if matches!(side, Side::New | Side::Both) {
+            self.new.skip();
+        }
+    }
+
+    /// Walks on until a leaf is found that only one tree has, or both with different values.
+    ///
+    /// The walk whose key is smaller goes first. A branch that stands on the way to where the other walk is, is entered.
+    fn find(&mut self) -> Side {
         loop {
-            let (key, before, after) = match (self.old.peek().copied(), self.new.peek().copied()) {
-                (None, None) => return None,
-                (Some((key, before)), None) => (key, Some(before), None),
-                (None, Some((key, after))) => (key, None, Some(after)),
-                (Some((old, before)), Some((new, after))) => match old.cmp(new) {
-                    std::cmp::Ordering::Less => (old, Some(before), None),
-                    std::cmp::Ordering::Greater => (new, None, Some(after)),
-                    std::cmp::Ordering::Equal => (old, Some(before), Some(after)),
-                },
+            let (old, new) = match (self.old.here(), self.new.here()) {
+                (None, None) => return Side::Neither,
+                (Some(_), None) => {
+                    self.old.first();
+                    return Side::Old;
+                }
+                (None, Some(_)) => {
+                    self.new.first();
+                    return Side::New;
+                }
+                (Some(old), Some(new)) => (old, new),
             };
-            if before.is_some() {
-                self.old.next();
-            }
-            if after.is_some() {
-                self.new.next();
-            }
-            if before != after {
-                return Some(Difference { key, before, after });
+            let order = self.old.key().cmp(self.new.key());
+            match (order, old, new) {
+                (Ordering::Equal, Here::Leaf(_, before), Here::Leaf(_, after)) => {
+                    if before != after {
+                        return Side::Both;
+                    }
+                    self.step_over(Side::Both);
+                }
+                (Ordering::Equal, Here::Branch(before), Here::Branch(after)) => {
+                    if ptr::eq(before, after) {
+                        self.step_over(Side::Both);
+                    } else {
+                        self.old.descend();
+                        self.new.descend();
+                    }
+                }
+                (Ordering::Less | Ordering::Equal, Here::Branch(_), _)
+                    if self.new.key().starts_with(self.old.key()) =>
+                {
+                    self.old.descend();
+                }
+                (Ordering::Greater | Ordering::Equal, _, Here::Branch(_))
+                    if self.old.key().starts_with(self.new.key()) =>
+                {
+                    self.new.descend();
+                }
+                (Ordering::Less, ..) => {
+                    self.old.first();
+                    return Side::Old;
+                }
+                (Ordering::Greater, ..) => {
+                    self.new.first();
+                    return Side::New;
+                }
+                (Ordering::Equal, ..) => unreachable!("equal keys begin with each other"),
             }
         }
+    }
+}
+
+impl<V> fmt::Debug for Diff<'_, V> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Diff")
+            .field("old", &self.old.key())
+            .field("new", &self.new.key())
+            .field("found", &self.found)
+            .finish()
     }
 }

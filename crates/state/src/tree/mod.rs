@@ -2,34 +2,51 @@
 //!
 //! Knows nothing of rows, tables, revisions or protocols; a value is whatever can be cloned cheaply.
 //!
-//! This first version keeps the entries in one shared `BTreeMap` and copies all of it when a shared tree is written.
-//! It fixes the interface and its meaning; the radix tree takes its place behind the same interface.
+//! It is a radix tree: a key is spelt by the way from the root to its leaf, so no key is stored as such, and what keys
+//! begin with in common is stored once. `node` says what it is made of, `edge` how it spells long texts, `walk` how a
+//! place in it moves; the other files are one operation each.
+//!
+//! Nodes are shared by reference count. A write copies the nodes on its way that a clone of the tree shares, and changes
+//! those in place that nobody shares, so that a batch of writes pays for each node once. There are no parent pointers, no
+//! locks, and no recursion: how deep a tree is, is up to whoever chooses the keys.
 
+mod bulk;
+mod check;
 mod diff;
+mod edge;
+mod insert;
+mod lookup;
+mod node;
 mod range;
+mod rank;
+mod remove;
+mod text;
+mod walk;
 
-use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::Bound;
 use std::sync::Arc;
 
+pub use bulk::{Loader, OutOfOrder};
 pub use diff::{Diff, Difference};
 pub use range::Range;
+
+use node::Slot;
+use walk::Walk;
 
 /// A persistent ordered map from arbitrary byte keys to `V`.
 ///
 /// Keys are ordered byte by byte, a key before every longer key that it begins. Every byte string is a key, the empty
 /// one included. Cloning a tree is O(1) and shares everything; a write copies what it must and touches no clone.
 /// Cloning `V` should be cheap (a reference count), because copying a shared node clones the values in it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Tree<V> {
-    entries: Arc<BTreeMap<Vec<u8>, V>>,
+    root: Slot<V>,
 }
 
 impl<V> Default for Tree<V> {
     fn default() -> Self {
-        Tree {
-            entries: Arc::default(),
-        }
+        Tree { root: Slot::Vacant }
     }
 }
 
@@ -57,25 +74,36 @@ impl<V: Clone> Tree<V> {
     /// How many keys there are. O(1).
     #[must_use]
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.root.count()
     }
 
     /// Whether there is no key.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        matches!(self.root, Slot::Vacant)
     }
 
     /// Whether both trees are the very same nodes, so that they surely hold the same. `false` says nothing. O(1).
     #[must_use]
     pub fn same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.entries, &other.entries)
+        match (&self.root, &other.root) {
+            (Slot::Vacant, Slot::Vacant) => true,
+            (
+                Slot::Branch { text, node },
+                Slot::Branch {
+                    text: other_text,
+                    node: other,
+                },
+            ) => Arc::ptr_eq(node, other) && text.as_slice() == other_text.as_slice(),
+            (Slot::Span(span), Slot::Span(other)) => Arc::ptr_eq(span, other),
+            _ => false,
+        }
     }
 
     /// The value of a key.
     #[must_use]
     pub fn get(&self, key: &[u8]) -> Option<&V> {
-        self.entries.get(key)
+        lookup::find(&self.root, key)
     }
 
     /// Whether the key has a value.
@@ -86,7 +114,11 @@ impl<V: Clone> Tree<V> {
 
     /// Gives the key a value and returns the one it had. In place where nodes are unshared, copied where shared.
     pub fn insert(&mut self, key: &[u8], value: V) -> Option<V> {
-        Arc::make_mut(&mut self.entries).insert(key.to_vec(), value)
+        if self.contains(key) {
+            return Some(insert::replace(&mut self.root, key, value));
+        }
+        insert::add(&mut self.root, key, value);
+        None
     }
 
     /// Takes the key out and returns its value. Copies nothing if the key is absent.
@@ -94,13 +126,13 @@ impl<V: Clone> Tree<V> {
         if !self.contains(key) {
             return None;
         }
-        Arc::make_mut(&mut self.entries).remove(key)
+        Some(remove::remove(&mut self.root, key))
     }
 
     /// The entries between two bounds, in order, from both ends. Bounds that enclose nothing give an empty range.
     #[must_use]
     pub fn range<'a>(&'a self, from: Bound<&[u8]>, to: Bound<&[u8]>) -> Range<'a, V> {
-        Range::new(&self.entries, from, to)
+        Range::new(&self.root, from, to)
     }
 
     /// All entries, in order.
@@ -121,33 +153,32 @@ impl<V: Clone> Tree<V> {
     /// How many keys lie between two bounds, without walking them: O(depth × fan-out).
     #[must_use]
     pub fn count(&self, from: Bound<&[u8]>, to: Bound<&[u8]>) -> usize {
-        Range::new(&self.entries, from, to).count()
+        rank::between(&self.root, from, to)
     }
 
     /// How many keys begin with `prefix`, without walking them.
     #[must_use]
     pub fn count_prefix(&self, prefix: &[u8]) -> usize {
-        self.prefix(prefix).count()
+        match successor(prefix) {
+            Some(end) => self.count(Bound::Included(prefix), Bound::Excluded(&end)),
+            None => self.count(Bound::Included(prefix), Bound::Unbounded),
+        }
     }
 
     /// The first entry whose key is `key` or greater.
     #[must_use]
     pub fn first_at_or_after(&self, key: &[u8]) -> Option<(Vec<u8>, &V)> {
-        let (found, value) = self
-            .entries
-            .range::<[u8], _>((Bound::Included(key), Bound::Unbounded))
-            .next()?;
-        Some((found.clone(), value))
+        let mut walk = Walk::new(&self.root);
+        walk.seek(key, true);
+        Some((walk.key().to_vec(), walk.leaf()?))
     }
 
     /// The last entry whose key is `key` or smaller.
     #[must_use]
     pub fn last_at_or_before(&self, key: &[u8]) -> Option<(Vec<u8>, &V)> {
-        let (found, value) = self
-            .entries
-            .range::<[u8], _>((Bound::Unbounded, Bound::Included(key)))
-            .next_back()?;
-        Some((found.clone(), value))
+        let mut walk = Walk::new(&self.root);
+        walk.seek_before(key, true);
+        Some((walk.key().to_vec(), walk.leaf()?))
     }
 
     /// What differs from `old`, in order of keys: O(differences × depth) where the trees share nodes.
@@ -156,58 +187,35 @@ impl<V: Clone> Tree<V> {
     where
         V: PartialEq,
     {
-        Diff::new(&old.entries, &self.entries)
+        Diff::new(&old.root, &self.root)
     }
-}
 
-/// Builds a tree from keys that arrive in ascending order, one at a time.
-#[derive(Debug)]
-pub struct Loader<V> {
-    entries: BTreeMap<Vec<u8>, V>,
-}
-
-impl<V: Clone> Loader<V> {
-    /// Nothing loaded yet.
+    /// How many bytes the nodes take, each allocation rounded up to 16; what values point to is not counted, nodes that
+    /// are shared with other trees are. O(n), for measurements.
     #[must_use]
-    pub fn new() -> Self {
-        Loader {
-            entries: BTreeMap::new(),
-        }
+    pub fn footprint(&self) -> usize {
+        check::footprint(&self.root)
     }
 
-    /// Adds the next entry.
+    /// Asserts every invariant of the tree. O(n), for tests.
     ///
-    /// # Errors
-    /// [`OutOfOrder`] if the key is not greater than the one before it; nothing is added then.
-    pub fn push(&mut self, key: &[u8], value: V) -> Result<(), OutOfOrder> {
-        if let Some((last, _)) = self.entries.last_key_value()
-            && last.as_slice() >= key
-        {
-            return Err(OutOfOrder);
-        }
-        self.entries.insert(key.to_vec(), value);
-        Ok(())
-    }
-
-    /// The tree of all that was pushed.
-    #[must_use]
-    pub fn finish(self) -> Tree<V> {
-        Tree {
-            entries: Arc::new(self.entries),
-        }
+    /// # Panics
+    /// If one is broken.
+    pub fn check(&self) {
+        check::check(&self.root);
     }
 }
 
-impl<V: Clone> Default for Loader<V> {
-    fn default() -> Self {
-        Loader::new()
+impl<V: Clone + fmt::Debug> fmt::Debug for Tree<V> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut output = formatter.debug_map();
+        let mut entries = self.iter();
+        while let Some((key, value)) = entries.next() {
+            output.entry(&key.escape_ascii().to_string(), value);
+        }
+        output.finish()
     }
 }
-
-/// A key was loaded that is not greater than the key before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("keys to load must ascend strictly, and one did not")]
-pub struct OutOfOrder;
 
 /// The smallest key greater than every key that begins with `prefix`; none if there is no such key.
 #[must_use]
