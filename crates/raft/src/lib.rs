@@ -12,6 +12,7 @@ mod election;
 mod following;
 mod input;
 mod log;
+mod look;
 mod membership;
 mod message;
 mod pacer;

@@ -1,0 +1,31 @@
+//! What the driver may look at between steps, without a full [`Status`](crate::Status). Changes nothing.
+
+use crate::raft::Raft;
+use crate::types::{Entry, Index, LogId, Payload, SnapshotMeta};
+
+impl<P: Payload> Raft<P> {
+    /// The last entry of the log, durable or not.
+    #[must_use]
+    pub fn last(&self) -> LogId {
+        self.log.last()
+    }
+
+    /// How far entries were handed out to apply.
+    #[must_use]
+    pub fn applied(&self) -> Index {
+        self.applied
+    }
+
+    /// The entries behind `index`, with their places. Starts at the base if that is further.
+    pub fn entries_after(&self, index: Index) -> impl Iterator<Item = (Index, &Entry<P>)> {
+        let first = index.max(self.log.base().index).next();
+        (first.0..=self.log.last().index.0).filter_map(|place| Some((Index(place), self.log.get(Index(place))?)))
+    }
+
+    /// What a snapshot of the state after entry `index` must carry; `None` if the log does not hold that place.
+    #[must_use]
+    pub fn meta_at(&self, index: Index) -> Option<SnapshotMeta> {
+        let last = self.log.id_at(index)?;
+        Some(SnapshotMeta { last, membership: self.log.membership_at(index).clone() })
+    }
+}
