@@ -88,10 +88,10 @@ impl Hub {
             return;
         }
         match view.changes(from) {
-            Ok(mut changes) => {
+            Ok(changes) => {
                 let mut revision = from;
                 let mut due: BTreeMap<u64, Vec<(u64, Change)>> = BTreeMap::new();
-                while let Some(change) = changes.next() {
+                for change in changes {
                     if change.revision != revision {
                         desk.deliver(revision, std::mem::take(&mut due), self.capacity);
                         revision = change.revision;
@@ -199,13 +199,13 @@ impl Mailbox {
         let mut desk = self.member.hub.lock();
         let subscriber = (self.id, token);
         let live_from = desk.dispatched + 1;
+        let subscription = desk.boxes.get_mut(&self.id).expect("a mailbox is registered as long as it lives");
+        if let Some((table, interest)) = subscription.watches.remove(&token) {
+            desk.index.remove(table, &interest, &subscriber);
+        }
         desk.index.insert(table, &interest, subscriber);
         let subscription = desk.boxes.get_mut(&self.id).expect("a mailbox is registered as long as it lives");
-        if let Some((old_table, old_interest)) = subscription.watches.insert(token, (table, interest.clone()))
-            && (old_table, &old_interest) != (table, &interest)
-        {
-            desk.index.remove(old_table, &old_interest, &subscriber);
-        }
+        subscription.watches.insert(token, (table, interest));
         Watched { live_from }
     }
 

@@ -20,6 +20,7 @@
 
 mod batch;
 mod clock;
+mod codec;
 mod failure;
 mod handle;
 mod hub;
@@ -27,8 +28,10 @@ pub mod member;
 mod message;
 mod options;
 mod protocol;
+mod record;
 mod shell;
 mod status;
+mod wire;
 
 pub use batch::Batch;
 pub use clock::Now;
@@ -39,4 +42,6 @@ pub use message::{Decline, Outcome, PeerMessage, Question};
 pub use options::{Limits, MemberAddress, Options, Timing};
 pub use protocol::{Context, Protocol, ProtocolId};
 pub use raft::{Lane, NodeId};
+pub use record::{decode_record, encode_records};
+pub use shell::{Fatal, RecoveryError, Running, StartError, start};
 pub use status::{Counters, MemberStatus, Role, RoleChange, Status};

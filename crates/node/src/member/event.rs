@@ -1,7 +1,7 @@
 //! What goes into a member and what comes out. Plain data; nothing here decides.
 
 use bytes::Bytes;
-use raft::{Index, NodeId, Ticket, Write};
+use raft::{LogId, NodeId, SnapshotMeta, Ticket, Write};
 use state::{LeaseId, State};
 
 use crate::handle::Remaining;
@@ -13,7 +13,7 @@ use crate::{Batch, Failure, ProtocolId, Status, StreamId};
 pub struct RequestTag(pub u64);
 
 /// Everything that can happen to a member.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum Event {
     /// Time went on. To come no later than [`Member::deadline`].
     Tick,
@@ -70,10 +70,31 @@ pub enum Event {
         /// Which.
         stream: StreamId,
     },
-    /// A durable snapshot covers everything up to here.
+    /// The snapshot that [`Effects::save_snapshot`] ordered is durable.
     SnapshotWritten {
-        /// The last entry it covers.
-        last: Index,
+        /// Where it stands.
+        meta: SnapshotMeta,
+    },
+    /// The snapshot that [`Effects::save_snapshot`] ordered could not be written.
+    SnapshotFailed {
+        /// Why.
+        why: String,
+    },
+    /// A snapshot of a peer is received, checked and durable.
+    SnapshotReceived {
+        /// Where it stands.
+        meta: SnapshotMeta,
+        /// The state it holds.
+        state: Box<State>,
+    },
+    /// What became of a snapshot that [`Effects::send_snapshot`] ordered.
+    SnapshotSent {
+        /// To whom.
+        to: NodeId,
+        /// Where it stands.
+        at: LogId,
+        /// Whether the peer has kept it.
+        delivered: bool,
     },
     /// The log cannot be written any more: what the disk holds is unknown from here on.
     LogFailed {
@@ -104,6 +125,11 @@ pub struct Effects {
     pub send: Vec<(NodeId, PeerMessage)>,
     /// Records for the log, in order. Report each with [`Event::Written`].
     pub write: Vec<Write<Batch>>,
+    /// Write this state into a snapshot, and report with [`Event::SnapshotWritten`] or [`Event::SnapshotFailed`].
+    pub save_snapshot: Option<SnapshotOrder>,
+    /// Send these peers the newest snapshot, each on a connection of its own, and report with
+    /// [`Event::SnapshotSent`].
+    pub send_snapshot: Vec<NodeId>,
     /// The committed state, if it moved on. To be published before `answers` are given.
     pub publish: Option<Published>,
     /// Answers to clients.
@@ -114,6 +140,15 @@ pub struct Effects {
     pub story: Vec<String>,
     /// The member must stop: it cannot go on without risking a wrong answer.
     pub fatal: Option<String>,
+}
+
+/// A state to be written down, and where it stands.
+#[derive(Clone)]
+pub struct SnapshotOrder {
+    /// Where it stands.
+    pub meta: SnapshotMeta,
+    /// The tables.
+    pub state: State,
 }
 
 /// A committed state.

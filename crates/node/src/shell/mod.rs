@@ -1,3 +1,164 @@
 //! The shell around the member: threads, sockets and files. Nothing that decides lives here.
+//!
+//! One core thread runs the member, one log thread writes its records, and everything that waits for a socket is a
+//! task on the caller's tokio runtime.
 
+mod core;
+mod hello;
 pub(crate) mod inbox;
+mod links;
+mod recovery;
+mod snapshots;
+mod transfer;
+mod writer;
+
+use std::io;
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tracing::info;
+
+use self::core::{Clock, Core};
+use self::inbox::Inbox;
+use self::links::Links;
+pub use self::recovery::RecoveryError;
+use self::transfer::Store;
+use crate::handle::Shared;
+use crate::hub::Hub;
+use crate::member::{Event, Member};
+use crate::{Handle, Options, Protocol, Role, View};
+
+/// How long a stopping leader waits for another to take over.
+const HAND_OVER_WITHIN: Duration = Duration::from_secs(1);
+
+/// Why a member cannot start, in words for whoever started it.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Its own id is not among the members.
+    #[error("member {0} is not in the list of members")]
+    NotAMember(u64),
+    /// The data folder cannot be used.
+    #[error(transparent)]
+    Recovery(#[from] RecoveryError),
+    /// The peer address cannot be listened on.
+    #[error("cannot listen for peers on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A thread cannot be started.
+    #[error("cannot start a thread: {0}")]
+    Thread(io::Error),
+}
+
+/// Why a member stopped by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fatal(pub String);
+
+/// A member that runs.
+pub struct Running {
+    handle: Handle,
+    shared: Arc<Shared>,
+    fatal: watch::Receiver<Option<String>>,
+    threads: Vec<JoinHandle<()>>,
+    tasks: JoinSet<()>,
+}
+
+/// Starts a member: recovers its folder, listens for its peers, and returns when it takes part.
+///
+/// # Errors
+/// [`StartError`] tells what is wrong and where; nothing is left running then.
+pub async fn start(options: Options, protocols: Vec<Arc<dyn Protocol>>) -> Result<Running, StartError> {
+    let own = options.members.iter().find(|member| member.id == options.id);
+    let own = own.ok_or(StartError::NotAMember(options.id.0))?.clone();
+    let address = options.listen_peer.clone().unwrap_or_else(|| own.peer.clone());
+    let listener = TcpListener::bind(&address).await.map_err(|source| StartError::Listen { address, source })?;
+
+    let seed = random();
+    // The upper half of a random number is as random as the whole.
+    let salt = u32::try_from(seed >> 32).expect("32 bits are left");
+    let recovered = recovery::recover(&options, &own.name, &protocols, salt)?;
+    let clock = Clock::start();
+    let limits = options.limits;
+    let patience = options.timing.heartbeat;
+    let member =
+        Member::restore(options.clone(), protocols, recovered.consensus, recovered.state, clock.now(), random());
+    let published = member.published();
+    let view = View { state: published.state, index: published.index, term: published.term };
+    let shared = Shared::new(Inbox::new(limits), view, member.status(), limits);
+    let store = Store::new(recovered.snapshots, shared.clone());
+    let links = Links::new(&options, seed, store.clone(), shared.clone());
+
+    let mut tasks = JoinSet::new();
+    links.start(listener, &mut tasks);
+    let (published, follow_published) = watch::channel(0);
+    tasks.spawn(Hub::run(shared.clone(), follow_published));
+
+    let (to_log, writes) = mpsc::channel();
+    let log_shared = shared.clone();
+    let log_thread = move || writer::run(recovered.log, recovered.layout, &writes, &log_shared);
+    let (fatal, watch_fatal) = watch::channel(None);
+    let core = Core {
+        member,
+        clock,
+        shared: shared.clone(),
+        log: to_log,
+        links,
+        store,
+        runtime: tokio::runtime::Handle::current(),
+        published,
+        fatal,
+        patience,
+    };
+    let threads = vec![spawn("log", log_thread)?, spawn("core", move || core.run())?];
+    info!("member {} of {} takes part", own.name, options.ensemble);
+    Ok(Running { handle: Handle::new(shared.clone()), shared, fatal: watch_fatal, threads, tasks })
+}
+
+impl Running {
+    /// The door for front ends.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Resolves when the member had to stop by itself, with the reason.
+    pub async fn failed(&mut self) -> Fatal {
+        let stopped = self.fatal.wait_for(Option::is_some).await;
+        let why = stopped.ok().and_then(|why| why.clone());
+        Fatal(why.unwrap_or_else(|| "its core thread is gone".into()))
+    }
+
+    /// Stops the member: hands leadership over if it has it, answers everybody who waits, and ends its threads.
+    pub async fn stop(mut self) {
+        let mut status = self.handle.status_changes();
+        if status.borrow_and_update().role == Role::Leader {
+            self.shared.inbox.post(Event::StepAside);
+            // Whether somebody took over or not: after this time it stops all the same.
+            let _ = timeout(HAND_OVER_WITHIN, status.wait_for(|status| status.role != Role::Leader)).await;
+        }
+        self.shared.inbox.post(Event::Stop);
+        for thread in self.threads.drain(..).rev() {
+            // The core first, for it feeds the log.
+            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+        }
+        self.tasks.shutdown().await;
+    }
+}
+
+fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StartError> {
+    std::thread::Builder::new().name(name.into()).spawn(body).map_err(StartError::Thread)
+}
+
+/// The system's randomness, through the one door to it that the standard library has.
+fn random() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(0)
+}

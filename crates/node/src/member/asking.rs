@@ -1,0 +1,244 @@
+//! The asking half of a member: the questions of its own clients, from the moment they are posted until they are
+//! answered. The leader asks itself the same way it is asked by others. It may not know how a question is decided.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use bytes::Bytes;
+use raft::NodeId;
+
+use super::{Answer, RequestTag};
+use crate::clock::MILLISECOND;
+use crate::message::{Decline, Outcome, Question};
+use crate::{Failure, Reason, StreamId};
+
+/// Questions under way and answers that wait for their entry to be applied here.
+///
+/// Invariants:
+/// - every posted request is answered exactly once;
+/// - questions of one stream reach a leader in the order they were posted; once one of them failed, none of the
+///   later ones is sent (`broken`), so nothing overtakes a lost request;
+/// - a question that was sent and not answered is never sent again if deciding it twice could matter.
+#[derive(Clone, Debug)]
+pub(super) struct Asking {
+    asked: BTreeMap<u64, Asked>,
+    /// Numbers of questions that no leader has yet; ordered, so that streams keep their order.
+    unsent: BTreeSet<u64>,
+    broken: BTreeSet<StreamId>,
+    /// Answers that wait until the entry they rest on is applied here.
+    unapplied: BTreeMap<u64, Vec<(RequestTag, Answer)>>,
+    answers: VecDeque<(RequestTag, Result<Answer, Failure>)>,
+    next_number: u64,
+    timeout: u64,
+    failed: u64,
+    forwarded: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Asked {
+    /// Whoever waits; several only for a barrier.
+    tags: Vec<RequestTag>,
+    stream: StreamId,
+    question: Question,
+    deadline: u64,
+}
+
+impl Asking {
+    /// `first_number` must lie above every number this member used before a restart.
+    pub(super) fn new(first_number: u64, timeout_nanoseconds: u64) -> Asking {
+        Asking {
+            asked: BTreeMap::new(),
+            unsent: BTreeSet::new(),
+            broken: BTreeSet::new(),
+            unapplied: BTreeMap::new(),
+            answers: VecDeque::new(),
+            next_number: first_number,
+            timeout: timeout_nanoseconds,
+            failed: 0,
+            forwarded: 0,
+        }
+    }
+
+    /// Takes a client's question. Barriers of one turn share one question.
+    pub(super) fn post(&mut self, now: u64, tag: RequestTag, stream: StreamId, question: Question) {
+        if self.broken.contains(&stream) {
+            self.fail(tag, Failure::NotApplied(Reason::StreamBroken));
+            return;
+        }
+        if question == Question::Barrier
+            && let Some(last) = self.unsent.last()
+            && let Some(shared) = self.asked.get_mut(last)
+            && shared.question == Question::Barrier
+        {
+            shared.tags.push(tag);
+            return;
+        }
+        let number = self.next_number;
+        self.next_number += 1;
+        self.unsent.insert(number);
+        self.asked.insert(number, Asked { tags: vec![tag], stream, question, deadline: now + self.timeout });
+    }
+
+    /// Hands out what waits for a leader, in order, now that there is one.
+    pub(super) fn send(&mut self, elsewhere: bool) -> Vec<(u64, Question)> {
+        let unsent = std::mem::take(&mut self.unsent);
+        if elsewhere {
+            self.forwarded += unsent.len() as u64;
+        }
+        unsent.into_iter().map(|number| (number, self.asked[&number].question.clone())).collect()
+    }
+
+    /// An outcome arrived; `applied` is the last entry applied here.
+    pub(super) fn told(&mut self, number: u64, outcome: Outcome, applied: u64) {
+        if matches!(outcome, Outcome::Declined(Decline::NotLeader)) {
+            if self.asked.contains_key(&number) {
+                self.unsent.insert(number);
+            }
+            return;
+        }
+        // Unknown numbers are answers to questions that timed out or were given up in the meantime.
+        let Some(asked) = self.asked.remove(&number) else { return };
+        match outcome {
+            Outcome::Decided { index, reply } => self.rest(index, applied, &asked.tags, &Answer::Decided(reply)),
+            Outcome::Barrier { index } => self.rest(index, applied, &asked.tags, &Answer::Barrier),
+            Outcome::Lease { found } => self.rest(0, applied, &asked.tags, &Answer::Lease(found)),
+            Outcome::Declined(Decline::UnknownProtocol(protocol)) => {
+                self.give_up(&asked, &Failure::NotApplied(Reason::UnknownProtocol(protocol.0)));
+            }
+            Outcome::Declined(Decline::NotLeader) => unreachable!("handled above"),
+        }
+    }
+
+    /// The leader that has the sent questions is gone, or the way to it is: decisions are unknown, the rest is
+    /// asked again.
+    pub(super) fn leader_lost(&mut self) {
+        let sent: Vec<u64> = self.asked.keys().filter(|number| !self.unsent.contains(number)).copied().collect();
+        for number in sent {
+            if matches!(self.asked[&number].question, Question::Decide { .. }) {
+                // It may have been failed already, with its stream.
+                if let Some(asked) = self.asked.remove(&number) {
+                    self.give_up(&asked, &Failure::Unknown(Reason::LeaderLost));
+                }
+            } else {
+                self.unsent.insert(number);
+            }
+        }
+    }
+
+    /// Fails what waited too long.
+    pub(super) fn expire(&mut self, now: u64) {
+        while let Some((&number, asked)) = self.asked.first_key_value() {
+            if asked.deadline > now {
+                break;
+            }
+            let asked = self.asked.remove(&number).expect("just seen");
+            let timed_out = Reason::TimedOut { milliseconds: self.timeout / MILLISECOND };
+            let failure = match (self.unsent.remove(&number), &asked.question) {
+                (true, _) => Failure::NotApplied(Reason::NoLeader),
+                (false, Question::Decide { .. }) => Failure::Unknown(timed_out),
+                (false, _) => Failure::NotApplied(timed_out),
+            };
+            self.give_up(&asked, &failure);
+        }
+    }
+
+    /// Entries up to `applied` are applied here: releases the answers that rest on them.
+    pub(super) fn applied(&mut self, applied: u64) {
+        while let Some(entry) = self.unapplied.first_entry() {
+            if *entry.key() > applied {
+                break;
+            }
+            self.answers.extend(entry.remove().into_iter().map(|(tag, answer)| (tag, Ok(answer))));
+        }
+    }
+
+    /// The stream's connection is closed: what it still has under way no longer belongs to a stream, so nothing
+    /// can break it again.
+    pub(super) fn forget(&mut self, stream: StreamId) {
+        self.broken.remove(&stream);
+        for asked in self.asked.values_mut().filter(|asked| asked.stream == stream) {
+            asked.stream = StreamId::NONE;
+        }
+    }
+
+    /// Fails everything: the member stops.
+    pub(super) fn stop(&mut self) {
+        for (number, asked) in std::mem::take(&mut self.asked) {
+            let failure = if self.unsent.contains(&number) {
+                Failure::NotApplied(Reason::Stopping)
+            } else {
+                Failure::Unknown(Reason::Stopping)
+            };
+            self.give_up(&asked, &failure);
+        }
+        self.unsent.clear();
+    }
+
+    pub(super) fn take_answers(&mut self) -> Vec<(RequestTag, Result<Answer, Failure>)> {
+        std::mem::take(&mut self.answers).into()
+    }
+
+    pub(super) fn has_unsent(&self) -> bool {
+        !self.unsent.is_empty()
+    }
+
+    pub(super) fn failed(&self) -> u64 {
+        self.failed
+    }
+
+    pub(super) fn forwarded(&self) -> u64 {
+        self.forwarded
+    }
+
+    fn rest(&mut self, index: u64, applied: u64, tags: &[RequestTag], answer: &Answer) {
+        let waiting = tags.iter().map(|&tag| (tag, answer.clone()));
+        if index <= applied {
+            self.answers.extend(waiting.map(|(tag, answer)| (tag, Ok(answer))));
+        } else {
+            self.unapplied.entry(index).or_default().extend(waiting);
+        }
+    }
+
+    fn give_up(&mut self, asked: &Asked, failure: &Failure) {
+        for &tag in &asked.tags {
+            self.fail(tag, failure.clone());
+        }
+        if asked.stream != StreamId::NONE && self.broken.insert(asked.stream) {
+            self.break_stream(asked.stream);
+        }
+    }
+
+    fn break_stream(&mut self, stream: StreamId) {
+        let doomed: Vec<u64> =
+            self.asked.iter().filter(|(_, asked)| asked.stream == stream).map(|(&number, _)| number).collect();
+        for number in doomed {
+            let asked = self.asked.remove(&number).expect("just listed");
+            let failure = if self.unsent.remove(&number) {
+                Failure::NotApplied(Reason::StreamBroken)
+            } else {
+                Failure::Unknown(Reason::StreamBroken)
+            };
+            for &tag in &asked.tags {
+                self.fail(tag, failure.clone());
+            }
+        }
+    }
+
+    fn fail(&mut self, tag: RequestTag, failure: Failure) {
+        self.failed += 1;
+        self.answers.push_back((tag, Err(failure)));
+    }
+}
+
+/// Who asked a question: a member (perhaps the leader itself) under its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Asker {
+    pub(super) member: NodeId,
+    pub(super) number: u64,
+}
+
+/// A protocol's decision that waits for its release.
+#[derive(Clone, Debug)]
+pub(super) struct Verdict {
+    pub(super) asker: Asker,
+    pub(super) reply: Bytes,
+}

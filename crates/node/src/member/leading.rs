@@ -1,0 +1,314 @@
+//! The leading half of a member: deciding requests against the working state, and releasing the decisions.
+//! It exists only while this member leads. It may not know clients, only members that ask.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use raft::{Index, NodeId, Tag, Term};
+use state::{Delta, Edit, LeaseId, State};
+
+use super::asking::{Asker, Verdict};
+use super::leases::Deadlines;
+use crate::clock::Now;
+use crate::message::{Decline, Outcome, Question};
+use crate::{Batch, Context, Limits, Protocol, ProtocolId};
+
+/// What a leader holds besides the log.
+///
+/// Invariants:
+/// - `working` is the committed state plus every entry of the log plus the turn under way;
+/// - `in_flight` holds the state after each of those entries, in order of index, so that committing one adopts a
+///   state instead of computing it again, and losing leadership drops them all;
+/// - a verdict leaves only when the last entry it saw is committed and leadership was proven after it was reached:
+///   by the commit of an entry appended after it, or by a read barrier begun after it.
+pub(super) struct Leading {
+    pub(super) term: Term,
+    working: State,
+    in_flight: VecDeque<InFlight>,
+    in_flight_bytes: usize,
+    turn: Turn,
+    backlog: VecDeque<(Asker, ProtocolId, Bytes)>,
+    barriers: BTreeMap<Tag, Barrier>,
+    pub(super) deadlines: Deadlines,
+}
+
+struct InFlight {
+    index: Index,
+    state: State,
+    verdicts: Vec<Verdict>,
+    bytes: usize,
+}
+
+/// What was decided since the last entry was proposed.
+#[derive(Default)]
+struct Turn {
+    deltas: Vec<Bytes>,
+    bytes: usize,
+    verdicts: Vec<Verdict>,
+    questions: Vec<(Asker, BarrierQuestion)>,
+}
+
+/// Verdicts that made no entry of their own, and questions for the read point itself.
+struct Barrier {
+    seen: Index,
+    verdicts: Vec<Verdict>,
+    questions: Vec<(Asker, BarrierQuestion)>,
+}
+
+#[derive(Clone, Copy)]
+enum BarrierQuestion {
+    Read,
+    Lease(LeaseId),
+}
+
+/// Everything a decision may depend on besides the state.
+pub(super) struct Desk<'a> {
+    pub(super) protocols: &'a [Arc<dyn Protocol>],
+    pub(super) limits: &'a Limits,
+    pub(super) now: Now,
+    pub(super) awake: u64,
+    pub(super) random: &'a mut dyn FnMut() -> u64,
+}
+
+/// What a leader's turn wants from Raft.
+pub(super) enum Want {
+    /// Append this entry; say at which index with [`Leading::proposed`].
+    Propose(Batch),
+    /// Prove leadership; say so with [`Leading::proven`].
+    Barrier(Tag),
+}
+
+/// An answer for a member.
+pub(super) type Told = (Asker, Outcome);
+
+impl Leading {
+    /// Leases that run out in one turn at most, so that a mass expiry does not delay the heartbeat.
+    const EXPIRIES_PER_TURN: usize = 256;
+
+    /// Starts to lead: `committed` is applied up to some entry, `tail` is the rest of the log.
+    ///
+    /// # Errors
+    /// The tail holds an entry that cannot be applied.
+    pub(super) fn new(
+        term: Term,
+        committed: &State,
+        tail: Vec<(Index, Option<Batch>)>,
+        awake: u64,
+    ) -> Result<Leading, String> {
+        let mut working = committed.clone();
+        let mut in_flight = VecDeque::with_capacity(tail.len());
+        let mut in_flight_bytes = 0;
+        for (index, batch) in tail {
+            let bytes = batch.as_ref().map_or(0, |batch| batch.bytes().len());
+            if let Some(batch) = batch {
+                super::apply_batch(&mut working, &batch).map_err(|why| format!("entry {}: {why}", index.0))?;
+            }
+            in_flight_bytes += bytes;
+            in_flight.push_back(InFlight { index, state: working.clone(), verdicts: Vec::new(), bytes });
+        }
+        let deadlines = Deadlines::all_of(&working, awake);
+        Ok(Leading {
+            term,
+            working,
+            in_flight,
+            in_flight_bytes,
+            turn: Turn::default(),
+            backlog: VecDeque::new(),
+            barriers: BTreeMap::new(),
+            deadlines,
+        })
+    }
+
+    /// Takes a question of a member (perhaps this one).
+    pub(super) fn ask(&mut self, asker: Asker, question: Question, awake: u64) {
+        match question {
+            Question::Decide { protocol, request } => self.backlog.push_back((asker, protocol, request)),
+            Question::Barrier => self.turn.questions.push((asker, BarrierQuestion::Read)),
+            Question::Lease { lease, renew } => {
+                if renew {
+                    self.deadlines.renew(lease, awake);
+                }
+                self.turn.questions.push((asker, BarrierQuestion::Lease(lease)));
+            }
+        }
+    }
+
+    /// Decides what waits, as far as the bounds allow, and hands over the next thing to ask of Raft.
+    /// To be called until it returns nothing, each time after what it asked for was done.
+    pub(super) fn next(&mut self, desk: &mut Desk<'_>, new_tag: impl FnOnce() -> Tag) -> (Vec<Told>, Option<Want>) {
+        let mut declined = Vec::new();
+        while self.turn.bytes < desk.limits.entry_bytes && self.in_flight_bytes < desk.limits.uncommitted_bytes {
+            let Some((asker, protocol, request)) = self.backlog.pop_front() else { break };
+            match desk.protocols.iter().find(|known| known.id() == protocol) {
+                Some(known) => self.decide(desk, known.as_ref(), asker, &request),
+                None => {
+                    declined.push((asker, Outcome::Declined(Decline::UnknownProtocol(protocol))));
+                }
+            }
+        }
+        (declined, self.close_turn(new_tag))
+    }
+
+    /// Whether requests wait for room in flight.
+    pub(super) fn waiting(&self) -> usize {
+        self.backlog.len()
+    }
+
+    fn decide(&mut self, desk: &mut Desk<'_>, protocol: &dyn Protocol, asker: Asker, request: &[u8]) {
+        let context = Context { random: (desk.random)(), origin: asker.member, term: self.term.0 };
+        let mut transaction = self.working.begin(desk.now.unix_milliseconds);
+        let reply = protocol.prepare(&context, &mut transaction, request);
+        let delta = transaction.finish();
+        self.note(delta, desk.awake);
+        self.turn.verdicts.push(Verdict { asker, reply });
+    }
+
+    /// Ends leases whose time ran out, each by its protocol's own decision. Returns how many.
+    pub(super) fn expire(&mut self, desk: &mut Desk<'_>) -> u64 {
+        if self.in_flight_bytes >= desk.limits.uncommitted_bytes {
+            return 0;
+        }
+        let expired = self.deadlines.take_expired(desk.awake, Self::EXPIRIES_PER_TURN);
+        let mut count = 0;
+        for id in expired {
+            let Some(owner) = self.working.lease(id).map(|lease| lease.owner) else { continue };
+            let Some(protocol) = desk.protocols.iter().find(|known| known.id().0 == owner) else { continue };
+            let context = Context { random: (desk.random)(), origin: NodeId(0), term: self.term.0 };
+            let mut transaction = self.working.begin(desk.now.unix_milliseconds);
+            protocol.expire(&context, &mut transaction, id);
+            let delta = transaction.finish();
+            assert!(self.working.lease(id).is_none(), "expiring a lease revokes it");
+            self.note(delta, desk.awake);
+            count += 1;
+        }
+        count
+    }
+
+    /// Compacts the older half of the history when it outgrew its bounds.
+    pub(super) fn bound_history(&mut self, desk: &Desk<'_>) {
+        let (bytes, revisions) = (self.working.history_bytes(), self.working.history_revisions());
+        if bytes <= desk.limits.history_bytes && revisions <= desk.limits.history_revisions {
+            return;
+        }
+        let by_bytes = self.working.revision_leaving(desk.limits.history_bytes / 2);
+        let by_count = self.working.revision().saturating_sub(desk.limits.history_revisions as u64 / 2);
+        let until = if revisions > desk.limits.history_revisions { by_bytes.max(by_count) } else { by_bytes };
+        let mut transaction = self.working.begin(desk.now.unix_milliseconds);
+        // Nothing to compact is no error: what is above the bound may all be of the newest revision.
+        let _ = transaction.compact(until);
+        let delta = transaction.finish();
+        self.note(delta, desk.awake);
+    }
+
+    /// Frees a bounded part of what compaction left behind.
+    pub(super) fn reclaim(&mut self, budget: usize) {
+        self.working.reclaim(budget);
+    }
+
+    /// The entry wanted last was appended at `index`.
+    pub(super) fn proposed(&mut self, index: Index, bytes: usize) {
+        assert!(self.in_flight.back().is_none_or(|last| last.index < index), "entries are appended in order");
+        let verdicts = std::mem::take(&mut self.turn.verdicts);
+        self.turn.bytes = 0;
+        self.in_flight_bytes += bytes;
+        self.in_flight.push_back(InFlight { index, state: self.working.clone(), verdicts, bytes });
+    }
+
+    /// Raft did not take the entry wanted last: what it held never happened.
+    pub(super) fn refused(&mut self, committed: &State) -> Vec<Told> {
+        self.working = self.in_flight.back().map_or(committed, |last| &last.state).clone();
+        self.turn.bytes = 0;
+        let decline = || Outcome::Declined(Decline::NotLeader);
+        std::mem::take(&mut self.turn.verdicts).into_iter().map(|verdict| (verdict.asker, decline())).collect()
+    }
+
+    /// The entry at `index` is committed: gives the state after it, if the entry changed any, and what it releases.
+    pub(super) fn committed(&mut self, index: Index) -> Option<(State, Vec<Told>)> {
+        // Changes of membership are entries too, but the core's own: nothing of theirs is in flight here.
+        let entry = self.in_flight.pop_front_if(|entry| entry.index <= index)?;
+        assert!(entry.index == index, "a leader adopts its entries in order, without leaving one out");
+        self.in_flight_bytes -= entry.bytes;
+        Some((entry.state, entry.verdicts.into_iter().map(|verdict| release(index, verdict)).collect()))
+    }
+
+    /// Leadership was proven by a barrier begun as `tag`; reads may be served at `index`.
+    pub(super) fn proven(&mut self, tag: Tag, index: Index, awake: u64) -> Vec<Told> {
+        let Some(barrier) = self.barriers.remove(&tag) else { return Vec::new() };
+        let mut told: Vec<Told> = barrier
+            .questions
+            .into_iter()
+            .map(|(asker, question)| match question {
+                BarrierQuestion::Read => (asker, Outcome::Barrier { index: index.0 }),
+                BarrierQuestion::Lease(lease) => {
+                    (asker, Outcome::Lease { found: self.deadlines.remaining(lease, awake) })
+                }
+            })
+            .collect();
+        // What the verdicts saw may still be in flight: then they leave with it.
+        match self.in_flight.iter_mut().rev().find(|entry| entry.index <= barrier.seen) {
+            Some(entry) => entry.verdicts.extend(barrier.verdicts),
+            None => told.extend(barrier.verdicts.into_iter().map(|verdict| release(barrier.seen, verdict))),
+        }
+        told
+    }
+
+    /// The barrier begun as `tag` will not be answered: whoever waits asks the next leader. Verdicts that changed
+    /// nothing are safe to reach anew.
+    pub(super) fn unproven(&mut self, tag: Tag) -> Vec<Told> {
+        let Some(barrier) = self.barriers.remove(&tag) else { return Vec::new() };
+        let askers = barrier.questions.into_iter().map(|(asker, _)| asker);
+        let askers = askers.chain(barrier.verdicts.into_iter().map(|verdict| verdict.asker));
+        askers.map(|asker| (asker, Outcome::Declined(Decline::NotLeader))).collect()
+    }
+
+    /// Leadership is over. What was never proposed is declined; what is in flight is nobody's knowledge now.
+    pub(super) fn resign(mut self) -> Vec<Told> {
+        let decline = |asker| (asker, Outcome::Declined(Decline::NotLeader));
+        let mut told: Vec<Told> = Vec::new();
+        for tag in self.barriers.keys().copied().collect::<Vec<_>>() {
+            told.extend(self.unproven(tag));
+        }
+        told.extend(self.turn.questions.into_iter().map(|(asker, _)| decline(asker)));
+        told.extend(self.turn.verdicts.into_iter().map(|verdict| decline(verdict.asker)));
+        told.extend(self.backlog.into_iter().map(|(asker, _, _)| decline(asker)));
+        told
+    }
+
+    fn close_turn(&mut self, new_tag: impl FnOnce() -> Tag) -> Option<Want> {
+        if !self.turn.deltas.is_empty() {
+            let deltas = std::mem::take(&mut self.turn.deltas);
+            return Some(Want::Propose(Batch::seal(&deltas)));
+        }
+        if self.turn.verdicts.is_empty() && self.turn.questions.is_empty() {
+            return None;
+        }
+        let tag = new_tag();
+        let barrier = Barrier {
+            seen: self.in_flight.back().map_or(Index(0), |last| last.index),
+            verdicts: std::mem::take(&mut self.turn.verdicts),
+            questions: std::mem::take(&mut self.turn.questions),
+        };
+        self.barriers.insert(tag, barrier);
+        Some(Want::Barrier(tag))
+    }
+
+    /// Puts a finished transaction into the turn, and takes note of the leases it began and ended.
+    fn note(&mut self, delta: Option<Bytes>, awake: u64) {
+        let Some(delta) = delta else { return };
+        let decoded = Delta::decode(&delta).expect("a delta that was just encoded is well formed");
+        for edit in decoded.edits() {
+            match edit.expect("a delta that was just encoded is well formed") {
+                Edit::Grant { lease, ttl_milliseconds, .. } => self.deadlines.granted(lease, ttl_milliseconds, awake),
+                Edit::Revoke { lease } => self.deadlines.forget(lease),
+                _ => {}
+            }
+        }
+        self.turn.bytes += delta.len();
+        self.turn.deltas.push(delta);
+    }
+}
+
+fn release(index: Index, verdict: Verdict) -> Told {
+    (verdict.asker, Outcome::Decided { index: index.0, reply: verdict.reply })
+}

@@ -1,0 +1,84 @@
+//! When the state is written down, and what of the log may go then. It may not know files.
+//!
+//! A snapshot is due when so many bytes were logged since the last one. The log is kept back to the snapshot before
+//! the newest, so that a slow follower can still be served from the log, and a start can fall back to the older
+//! snapshot if the newest is damaged.
+
+use raft::{Entry, Index, Input, Recovered, SnapshotMeta, Write};
+use state::State;
+
+use super::{Member, SnapshotOrder};
+use crate::Batch;
+
+/// How far this member is with writing its state down.
+#[derive(Clone, Debug)]
+pub(super) struct SnapshotPlan {
+    /// The newest durable snapshot.
+    newest: Option<SnapshotMeta>,
+    under_way: bool,
+    logged_bytes: u64,
+}
+
+impl SnapshotPlan {
+    /// A member that starts with this log and this snapshot.
+    pub(super) fn restore(recovered: &Recovered<Batch>) -> SnapshotPlan {
+        let newest = recovered.loaded.clone();
+        let loaded = newest.as_ref().map_or(Index::ZERO, |meta| meta.last.index);
+        let covered = usize::try_from(loaded.ahead_of(recovered.base.last.index)).unwrap_or(usize::MAX);
+        let logged_bytes = recovered.entries.iter().skip(covered).map(|entry| entry.weight() as u64).sum();
+        SnapshotPlan { newest, under_way: false, logged_bytes }
+    }
+
+    /// A write goes to the log.
+    pub(super) fn logged(&mut self, write: &Write<Batch>) {
+        self.logged_bytes += write.append.iter().map(Entry::weight).sum::<usize>() as u64;
+    }
+}
+
+impl Member {
+    /// Orders a snapshot if one is due. Only of what is on this member's own disk: the state may run ahead of it.
+    pub(super) fn plan_snapshot(&mut self) {
+        let plan = &mut self.snapshots;
+        let due = plan.logged_bytes >= self.options.limits.snapshot_log_bytes && !plan.under_way;
+        if !due || self.written < self.last_ticket {
+            return;
+        }
+        let Some(meta) = self.raft.meta_at(self.applied) else { return };
+        if plan.newest.as_ref().is_some_and(|newest| newest.last.index >= meta.last.index) {
+            return;
+        }
+        plan.under_way = true;
+        plan.logged_bytes = 0;
+        self.effects.story.push(format!("writes a snapshot of entry {}", meta.last));
+        self.effects.save_snapshot = Some(SnapshotOrder { meta, state: self.committed.clone() });
+    }
+
+    pub(super) fn snapshot_written(&mut self, meta: SnapshotMeta) {
+        self.effects.story.push(format!("the snapshot of entry {} is durable", meta.last));
+        self.snapshots.under_way = false;
+        if let Some(before) = self.snapshots.newest.replace(meta) {
+            self.raft.step(Input::Compact(before.last.index));
+        }
+    }
+
+    pub(super) fn snapshot_failed(&mut self, why: &str) {
+        // Tried again when as much is logged again; the log keeps everything until then.
+        self.effects.story.push(format!("could not write a snapshot: {why}"));
+        self.snapshots.under_way = false;
+    }
+
+    /// Continues behind a snapshot of the leader's, unless this member got further in the meantime.
+    pub(super) fn snapshot_received(&mut self, meta: SnapshotMeta, state: State) {
+        let last: Index = meta.last.index;
+        if last <= self.applied || self.leading.is_some() {
+            return;
+        }
+        self.raft.step(Input::Install(meta.clone()));
+        if self.raft.applied() == last {
+            self.committed = state;
+            self.applied = last;
+            self.snapshots.newest = Some(meta);
+            self.asking.applied(last.0);
+        }
+    }
+}

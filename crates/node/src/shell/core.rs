@@ -1,0 +1,133 @@
+//! The core thread: feeds the member what the inbox holds and carries out what it wants. It decides nothing.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use raft::Write;
+use tokio::sync::watch;
+use tracing::{error, info};
+
+use super::inbox::Taken;
+use super::links::Links;
+use super::transfer::Store;
+use crate::handle::{Completion, Shared};
+use crate::member::{Effects, Event, Member, RequestTag, SnapshotOrder};
+use crate::{Batch, Failure, Now, Reason, View};
+
+/// The machine's clocks, read once per turn.
+pub(super) struct Clock {
+    started: Instant,
+}
+
+impl Clock {
+    pub(super) fn start() -> Clock {
+        Clock { started: Instant::now() }
+    }
+
+    pub(super) fn now(&self) -> Now {
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        Now {
+            nanoseconds: u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX),
+            unix_milliseconds: u64::try_from(unix.as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+}
+
+/// What the core thread works with.
+pub(super) struct Core {
+    pub(super) member: Member,
+    pub(super) clock: Clock,
+    pub(super) shared: Arc<Shared>,
+    pub(super) log: Sender<Write<Batch>>,
+    pub(super) links: Arc<Links>,
+    pub(super) store: Store,
+    pub(super) runtime: tokio::runtime::Handle,
+    pub(super) published: watch::Sender<u64>,
+    /// Told once, when the member had to stop by itself.
+    pub(super) fatal: watch::Sender<Option<String>>,
+    /// No turn is further away than this, so that signs of life are passed on in time.
+    pub(super) patience: Duration,
+}
+
+impl Core {
+    /// Runs until the member is told to stop or has to.
+    pub(super) fn run(mut self) {
+        let mut taken = Taken::default();
+        let mut waiting: HashMap<RequestTag, Completion> = HashMap::new();
+        let mut going_on = true;
+        while going_on {
+            let until_due = self.member.deadline().saturating_sub(self.clock.now().nanoseconds);
+            self.shared.inbox.take(&mut taken, Duration::from_nanos(until_due).min(self.patience));
+            let now = self.clock.now();
+            for posted in taken.posted.drain(..) {
+                if let Some((tag, completion)) = posted.completion {
+                    waiting.insert(tag, completion);
+                }
+                going_on &= !matches!(posted.event, Event::Stop | Event::LogFailed { .. });
+                self.member.step(now, posted.event);
+            }
+            if !taken.touched.is_empty() {
+                let leases = std::mem::take(&mut taken.touched).into_iter().collect();
+                self.member.step(now, Event::Touched { leases });
+            }
+            if now.nanoseconds >= self.member.deadline() {
+                self.member.step(now, Event::Tick);
+            }
+            let effects = self.member.drain(now);
+            going_on &= self.carry_out(effects, &mut waiting);
+        }
+        self.shared.inbox.close();
+        for completion in waiting.into_values() {
+            // Whoever does not wait any more needs no answer.
+            let _ = completion.send(Err(Failure::Unknown(Reason::Stopping)));
+        }
+    }
+
+    /// Carries out one drain, in the order that the member relies on. False if the member has to stop.
+    fn carry_out(&mut self, effects: Effects, waiting: &mut HashMap<RequestTag, Completion>) -> bool {
+        for (peer, message) in &effects.send {
+            self.links.send(*peer, message);
+        }
+        for write in effects.write {
+            // The writer ends only with the core, or after it has posted its failure.
+            let _ = self.log.send(write);
+        }
+        if let Some(SnapshotOrder { meta, state }) = effects.save_snapshot {
+            self.runtime.spawn(self.store.clone().save(meta, state));
+        }
+        for peer in effects.send_snapshot {
+            self.runtime.spawn(self.store.clone().send(self.links.clone(), peer));
+        }
+        if let Some(published) = effects.publish {
+            let revision = published.state.revision();
+            self.shared.view.store(Arc::new(View {
+                state: published.state,
+                index: published.index,
+                term: published.term,
+            }));
+            self.published.send_replace(revision);
+        }
+        if !effects.answers.is_empty() {
+            let view = self.shared.view.load_full();
+            for (tag, answer) in effects.answers {
+                if let Some(completion) = waiting.remove(&tag) {
+                    let _ = completion.send(answer.map(|answer| (answer, view.clone())));
+                }
+            }
+        }
+        for line in effects.story {
+            info!("{line}");
+        }
+        if let Some(status) = effects.status {
+            self.shared.status.send_replace(Arc::new(status));
+        }
+        if let Some(why) = effects.fatal {
+            error!("this member stops: {why}");
+            self.fatal.send_replace(Some(why));
+            return false;
+        }
+        true
+    }
+}

@@ -1,0 +1,353 @@
+//! The ways between members: two connections to each peer (one per lane) for what this member says, two from each
+//! peer for what it hears. It may not know what the messages mean.
+//!
+//! A peer is *connected* while all four stand. When one breaks, all four are closed and made anew: what was under
+//! way is lost as a whole, and the member hears of it as one event.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use raft::{Lane, NodeId};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, watch};
+use tokio::time::{sleep, timeout};
+use tracing::{debug, info, warn};
+
+use super::hello::{Hello, HelloError, Purpose};
+use super::transfer::Store;
+use crate::handle::Shared;
+use crate::member::Event;
+use crate::message::PeerMessage;
+use crate::wire::{decode_frame, encode_frame, ping_frame};
+use crate::{MemberAddress, Options};
+
+/// A greeting must come within this time.
+const HELLO_WITHIN: Duration = Duration::from_secs(2);
+/// A connection attempt is given up after this time.
+const CONNECT_WITHIN: Duration = Duration::from_secs(1);
+/// The first pause between two attempts; it doubles up to [`PAUSE_MAX`].
+const PAUSE_MIN: Duration = Duration::from_millis(10);
+const PAUSE_MAX: Duration = Duration::from_millis(500);
+/// A lane that has nothing to say says so this often, and is given up after [`SILENCE_MAX`] without a word:
+/// a peer whose machine vanished closes nothing.
+const PING_EVERY: Duration = Duration::from_secs(1);
+const SILENCE_MAX: Duration = Duration::from_secs(4);
+/// The largest frame that is accepted from a peer, in bytes: an append of several entries of bounded size.
+const FRAME_MAX: usize = 64 * 1024 * 1024;
+const LANES: [Lane; 2] = [Lane::Control, Lane::Bulk];
+
+/// All peers of this member.
+pub(super) struct Links {
+    own: NodeId,
+    ensemble: String,
+    incarnation: u64,
+    peers: BTreeMap<NodeId, Peer>,
+    store: Store,
+    shared: Arc<Shared>,
+}
+
+struct Peer {
+    address: MemberAddress,
+    lanes: BTreeMap<Lane, Outbox>,
+    standing: Mutex<Connections>,
+    /// Counts the times that the connections were closed; every lane watches it.
+    generation: watch::Sender<u64>,
+}
+
+/// Which of the four connections stand.
+#[derive(Default)]
+struct Connections {
+    standing: BTreeSet<(Lane, Direction)>,
+    connected: bool,
+}
+
+/// Seen from this member.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Direction {
+    Says,
+    Hears,
+}
+
+/// What waits to be said on one lane.
+struct Outbox {
+    queue: Mutex<Queue>,
+    filled: Notify,
+}
+
+#[derive(Default)]
+struct Queue {
+    parts: VecDeque<Bytes>,
+    bytes: usize,
+    open: bool,
+}
+
+impl Links {
+    pub(super) fn new(options: &Options, incarnation: u64, store: Store, shared: Arc<Shared>) -> Arc<Links> {
+        let others = options.members.iter().filter(|member| member.id != options.id);
+        let peers = others.map(|address| (address.id, Peer::new(address.clone()))).collect();
+        Arc::new(Links { own: options.id, ensemble: options.ensemble.clone(), incarnation, peers, store, shared })
+    }
+
+    /// Starts listening and dialling; everything ends with the runtime's tasks being aborted.
+    pub(super) fn start(self: &Arc<Self>, listener: TcpListener, tasks: &mut tokio::task::JoinSet<()>) {
+        tasks.spawn(self.clone().listen(listener));
+        for &peer in self.peers.keys() {
+            for lane in LANES {
+                tasks.spawn(self.clone().dial(peer, lane));
+            }
+        }
+    }
+
+    /// Queues a message for a peer. Without a connection it is dropped: whoever sends knows what that means.
+    pub(super) fn send(&self, to: NodeId, message: &PeerMessage) {
+        let Some(peer) = self.peers.get(&to) else { return };
+        let outbox = &peer.lanes[&message.lane()];
+        let limit = self.shared.limits.peer_queue_bytes;
+        let mut queue = outbox.lock();
+        if !queue.open {
+            return;
+        }
+        for part in encode_frame(message) {
+            queue.bytes += part.len();
+            queue.parts.push_back(part);
+        }
+        let overflowing = queue.bytes > limit;
+        drop(queue);
+        if overflowing {
+            warn!("{} does not keep up: limits.peer_queue_bytes = {limit} is reached, reconnecting", peer.address.name);
+            self.close_all(peer, &mut peer.lock());
+        } else {
+            outbox.filled.notify_one();
+        }
+    }
+
+    /// A connection of its own to a peer, on which a snapshot may be sent.
+    pub(super) async fn dial_for_snapshot(&self, to: NodeId) -> Result<TcpStream, HelloError> {
+        let peer = self.peers.get(&to).ok_or_else(|| io::Error::other("it is no member"))?;
+        self.greet(peer, Purpose::Snapshot).await
+    }
+
+    /// A peer's name, for people.
+    pub(super) fn name(&self, id: NodeId) -> &str {
+        self.peers.get(&id).map_or("an unknown member", |peer| &peer.address.name)
+    }
+
+    async fn listen(self: Arc<Self>, listener: TcpListener) {
+        loop {
+            match listener.accept().await {
+                Ok((stream, address)) => {
+                    let links = self.clone();
+                    tokio::spawn(async move {
+                        if let Err(problem) = links.hear(stream).await {
+                            debug!("peer connection from {address} ended: {problem}");
+                        }
+                    });
+                }
+                Err(problem) => {
+                    warn!("cannot accept a peer: {problem}");
+                    sleep(PAUSE_MIN).await;
+                }
+            }
+        }
+    }
+
+    /// One connection on which a peer speaks.
+    async fn hear(self: Arc<Self>, mut stream: TcpStream) -> Result<(), HelloError> {
+        stream.set_nodelay(true)?;
+        let hello = timeout(HELLO_WITHIN, Hello::receive(&mut stream)).await.map_err(|_| HelloError::Late)??;
+        let known = self.peers.get(&hello.from).filter(|_| hello.to == self.own && hello.ensemble == self.ensemble);
+        let Some(peer) = known else {
+            let problem = HelloError::Stranger { hello, own: self.own, ensemble: self.ensemble.clone() };
+            warn!("{problem}");
+            Hello::refuse(&mut stream, &problem).await?;
+            return Err(problem);
+        };
+        Hello::welcome(&mut stream).await?;
+        let lane = match hello.purpose {
+            Purpose::Lane(lane) => lane,
+            Purpose::Snapshot => return Ok(self.store.receive(&peer.address.name, &mut stream).await?),
+        };
+        let mut generation = self.stands(peer, lane, Direction::Hears);
+        let ended = tokio::select! {
+            ended = self.read_frames(hello.from, &mut stream) => ended,
+            _ = generation.changed() => return Ok(()),
+        };
+        self.close(peer, &generation);
+        ended.map_err(HelloError::Broken)
+    }
+
+    async fn read_frames(&self, from: NodeId, stream: &mut TcpStream) -> io::Result<()> {
+        let mut received = BytesMut::with_capacity(64 * 1024);
+        loop {
+            while let Some(message) = decode_frame(&mut received, FRAME_MAX).map_err(io::Error::other)? {
+                let weight = message.weight();
+                self.shared.inbox.post_peer(Event::Peer { from, message }, weight).await;
+            }
+            let read = timeout(SILENCE_MAX, stream.read_buf(&mut received)).await;
+            if read.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?? == 0 {
+                return Err(io::ErrorKind::ConnectionReset.into());
+            }
+        }
+    }
+
+    /// Keeps up the connection on which this member speaks to a peer on one lane.
+    async fn dial(self: Arc<Self>, to: NodeId, lane: Lane) {
+        let peer = &self.peers[&to];
+        let mut pause = PAUSE_MIN;
+        let mut last_problem = String::new();
+        loop {
+            match self.greet(peer, Purpose::Lane(lane)).await {
+                Ok(stream) => {
+                    pause = PAUSE_MIN;
+                    last_problem.clear();
+                    self.say(peer, lane, stream).await;
+                }
+                Err(problem) => {
+                    let problem = problem.to_string();
+                    if problem != last_problem && lane == Lane::Control {
+                        info!("no connection to {} at {}: {problem}", peer.address.name, peer.address.peer);
+                        last_problem = problem;
+                    }
+                }
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(PAUSE_MAX);
+        }
+    }
+
+    async fn greet(&self, peer: &Peer, purpose: Purpose) -> Result<TcpStream, HelloError> {
+        let connecting = timeout(CONNECT_WITHIN, TcpStream::connect(&peer.address.peer));
+        let mut stream = connecting.await.map_err(|_| HelloError::Late)??;
+        stream.set_nodelay(true)?;
+        let hello = Hello {
+            ensemble: self.ensemble.clone(),
+            from: self.own,
+            to: peer.address.id,
+            purpose,
+            incarnation: self.incarnation,
+        };
+        timeout(HELLO_WITHIN, hello.send(&mut stream)).await.map_err(|_| HelloError::Late)??;
+        Ok(stream)
+    }
+
+    async fn say(&self, peer: &Peer, lane: Lane, stream: TcpStream) {
+        let outbox = &peer.lanes[&lane];
+        *outbox.lock() = Queue { open: true, ..Queue::default() };
+        let mut generation = self.stands(peer, lane, Direction::Says);
+        let (mut reader, mut writer) = stream.into_split();
+        let mut nothing = [0];
+        tokio::select! {
+            // The peer never speaks here: whatever this read ends with, the connection has ended.
+            _ = reader.read(&mut nothing) => {}
+            _ = outbox.write_out(&mut writer) => {}
+            _ = generation.changed() => {}
+        }
+        *outbox.lock() = Queue::default();
+        self.close(peer, &generation);
+    }
+
+    /// One of the four connections stands; it is to be closed when the generation that this gives is over.
+    fn stands(&self, peer: &Peer, lane: Lane, direction: Direction) -> watch::Receiver<u64> {
+        let mut connections = peer.lock();
+        if !connections.standing.insert((lane, direction)) {
+            // The peer dials anew before its old connection was seen to break.
+            self.close_all(peer, &mut connections);
+            connections.standing.insert((lane, direction));
+        }
+        if connections.standing.len() == LANES.len() * 2 && !connections.connected {
+            connections.connected = true;
+            self.shared.inbox.post(Event::Connected(peer.address.id));
+        }
+        peer.generation.subscribe()
+    }
+
+    /// Closes all four connections of a peer, unless those of this generation are closed already.
+    fn close(&self, peer: &Peer, generation: &watch::Receiver<u64>) {
+        let mut connections = peer.lock();
+        if !generation.has_changed().unwrap_or(true) {
+            self.close_all(peer, &mut connections);
+        }
+    }
+
+    /// To be called under the lock, so that whatever stands from then on belongs to the next generation.
+    fn close_all(&self, peer: &Peer, connections: &mut Connections) {
+        if std::mem::take(connections).connected {
+            self.shared.inbox.post(Event::ConnectionLost(peer.address.id));
+        }
+        peer.generation.send_modify(|generation| *generation += 1);
+    }
+}
+
+impl Peer {
+    fn new(address: MemberAddress) -> Peer {
+        let outbox = || Outbox { queue: Mutex::default(), filled: Notify::new() };
+        Peer {
+            address,
+            lanes: LANES.map(|lane| (lane, outbox())).into(),
+            standing: Mutex::default(),
+            generation: watch::Sender::new(0),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Connections> {
+        self.standing.lock().expect("no holder of a peer's connections panics")
+    }
+}
+
+impl Outbox {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().expect("no holder of an outbox panics")
+    }
+
+    async fn write_out(&self, writer: &mut (impl AsyncWriteExt + Unpin)) -> io::Result<()> {
+        loop {
+            let filled = self.filled.notified();
+            let parts = {
+                let mut queue = self.lock();
+                queue.bytes = 0;
+                std::mem::take(&mut queue.parts)
+            };
+            if parts.is_empty() {
+                if timeout(PING_EVERY, filled).await.is_err() {
+                    writer.write_all(&ping_frame()).await?;
+                }
+            } else {
+                writer.write_all_buf(&mut Parts(parts)).await?;
+            }
+        }
+    }
+}
+
+/// Several pieces as one buffer, for vectored writes.
+struct Parts(VecDeque<Bytes>);
+
+impl Buf for Parts {
+    fn remaining(&self) -> usize {
+        self.0.iter().map(Bytes::len).sum()
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.0.front().map_or(&[], |part| part)
+    }
+
+    fn chunks_vectored<'a>(&'a self, slices: &mut [io::IoSlice<'a>]) -> usize {
+        let filled = slices.iter_mut().zip(&self.0).map(|(slice, part)| *slice = io::IoSlice::new(part));
+        filled.count()
+    }
+
+    fn advance(&mut self, mut count: usize) {
+        while let Some(front) = self.0.front_mut() {
+            if count < front.len() {
+                front.advance(count);
+                return;
+            }
+            count -= front.len();
+            self.0.pop_front();
+        }
+        assert!(count == 0, "advanced past the end");
+    }
+}
