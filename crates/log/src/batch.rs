@@ -3,8 +3,7 @@
 use std::io::IoSlice;
 
 use crate::format::{
-    Kind, RECORD_HEADER_LENGTH, RecordHeader, SegmentHeader, body_checksum, padding, record_size,
-    u32_at,
+    Kind, RECORD_HEADER_LENGTH, RecordHeader, SegmentHeader, body_checksum, padding, record_size, u32_at,
 };
 
 /// A record to append, given in parts so that nobody has to join them first.
@@ -49,9 +48,7 @@ pub(crate) struct Encoded {
 
 impl Encoded {
     pub(crate) fn new(kind: Kind, records: &[Append<'_>], place: &Place<'_>) -> Encoded {
-        let SegmentHeader {
-            generation, salt, ..
-        } = *place.segment;
+        let SegmentHeader { generation, salt, .. } = *place.segment;
         let mut encoded = Encoded {
             kind,
             frame: Vec::with_capacity(records.len() * (RECORD_HEADER_LENGTH + 8)),
@@ -68,8 +65,7 @@ impl Encoded {
                 sequence: encoded.next,
                 durable: place.next - 1,
                 generation,
-                length: u32::try_from(length)
-                    .expect("a record is shorter than a segment: 1 GiB at most"),
+                length: u32::try_from(length).expect("a record is shorter than a segment: 1 GiB at most"),
                 previous: encoded.chain,
                 body: body_checksum(salt, record.parts),
             };
@@ -77,9 +73,7 @@ impl Encoded {
             encoded.chain = u32_at(&bytes, 0);
             encoded.frame.extend_from_slice(&bytes);
             encoded.cuts.push(encoded.frame.len());
-            encoded
-                .frame
-                .extend_from_slice(padding(header.length as usize));
+            encoded.frame.extend_from_slice(padding(header.length as usize));
             encoded.size += record_size(length);
             encoded.next += 1;
         }
@@ -92,13 +86,7 @@ impl Encoded {
         let mut begin = 0;
         for (record, &cut) in records.iter().zip(&self.cuts) {
             slices.push(IoSlice::new(&self.frame[begin..cut]));
-            slices.extend(
-                record
-                    .parts
-                    .iter()
-                    .filter(|part| !part.is_empty())
-                    .map(|part| IoSlice::new(part)),
-            );
+            slices.extend(record.parts.iter().filter(|part| !part.is_empty()).map(|part| IoSlice::new(part)));
             begin = cut;
         }
         if begin < self.frame.len() {

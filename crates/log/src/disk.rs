@@ -33,32 +33,15 @@ impl<S: Storage> Disk<S> {
     }
 
     pub(crate) fn length(&mut self, file: &Named<S::File>) -> Result<u64, Failure> {
-        explain(
-            Operation::Measure,
-            &file.name,
-            self.storage.length(&file.file),
-        )
+        explain(Operation::Measure, &file.name, self.storage.length(&file.file))
     }
 
     pub(crate) fn allocate(&mut self, file: &Named<S::File>, length: u64) -> Result<(), Failure> {
-        explain(
-            Operation::Allocate,
-            &file.name,
-            self.storage.allocate(&file.file, length),
-        )
+        explain(Operation::Allocate, &file.name, self.storage.allocate(&file.file, length))
     }
 
-    pub(crate) fn read_at(
-        &mut self,
-        file: &Named<S::File>,
-        offset: u64,
-        buffer: &mut [u8],
-    ) -> Result<(), Failure> {
-        explain(
-            Operation::Read,
-            &file.name,
-            self.storage.read_at(&file.file, offset, buffer),
-        )
+    pub(crate) fn read_at(&mut self, file: &Named<S::File>, offset: u64, buffer: &mut [u8]) -> Result<(), Failure> {
+        explain(Operation::Read, &file.name, self.storage.read_at(&file.file, offset, buffer))
     }
 
     pub(crate) fn write_at(
@@ -67,11 +50,7 @@ impl<S: Storage> Disk<S> {
         offset: u64,
         parts: &[IoSlice<'_>],
     ) -> Result<(), Failure> {
-        explain(
-            Operation::Write,
-            &file.name,
-            self.storage.write_at(&file.file, offset, parts),
-        )
+        explain(Operation::Write, &file.name, self.storage.write_at(&file.file, offset, parts))
     }
 
     pub(crate) fn sync(&mut self, file: &Named<S::File>) -> Result<(), Failure> {
@@ -79,11 +58,7 @@ impl<S: Storage> Disk<S> {
     }
 
     pub(crate) fn drop_cache(&mut self, file: &Named<S::File>) -> Result<(), Failure> {
-        explain(
-            Operation::Read,
-            &file.name,
-            self.storage.drop_cache(&file.file),
-        )
+        explain(Operation::Read, &file.name, self.storage.drop_cache(&file.file))
     }
 
     pub(crate) fn rename(&mut self, from: &str, to: &str) -> Result<(), Failure> {
@@ -95,18 +70,10 @@ impl<S: Storage> Disk<S> {
     }
 
     pub(crate) fn sync_folder(&mut self) -> Result<(), Failure> {
-        explain(
-            Operation::SyncFolder,
-            "the folder",
-            self.storage.sync_folder(),
-        )
+        explain(Operation::SyncFolder, "the folder", self.storage.sync_folder())
     }
 }
 
 fn explain<T>(operation: Operation, file: &str, result: io::Result<T>) -> Result<T, Failure> {
-    result.map_err(|error| Failure {
-        operation,
-        file: file.to_owned(),
-        source: Arc::new(error),
-    })
+    result.map_err(|error| Failure { operation, file: file.to_owned(), source: Arc::new(error) })
 }

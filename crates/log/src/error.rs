@@ -98,9 +98,7 @@ pub enum OpenError {
         intact: Option<Sequence>,
     },
     /// A segment between others (or known to have existed) is not in the folder.
-    #[error(
-        "segment {file} is missing: the log holds segments before or after it, or has a record of it"
-    )]
+    #[error("segment {file} is missing: the log holds segments before or after it, or has a record of it")]
     MissingSegment {
         /// The name the file should have.
         file: String,
@@ -143,9 +141,7 @@ pub enum OpenError {
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum AppendError {
     /// A record is longer than a segment can hold. Nothing was written; the log is as before.
-    #[error(
-        "record {position} of the batch has {length} bytes; the limit is {limit} (segment_size is {segment_size})"
-    )]
+    #[error("record {position} of the batch has {length} bytes; the limit is {limit} (segment_size is {segment_size})")]
     TooLarge {
         /// Its place in the batch, from 0.
         position: usize,

@@ -51,11 +51,7 @@ pub enum FolderError {
 }
 
 fn refused<E: Into<io::Error>>(action: &'static str, path: &Path) -> impl FnOnce(E) -> FolderError {
-    move |error| FolderError::Refused {
-        action,
-        path: path.to_owned(),
-        source: error.into(),
-    }
+    move |error| FolderError::Refused { action, path: path.to_owned(), source: error.into() }
 }
 
 impl Folder {
@@ -64,21 +60,13 @@ impl Folder {
         create_folders(path)?;
         let folder = open_folder(path)?;
         let lock = lock(&folder, path)?;
-        Ok(Folder {
-            path: path.to_owned(),
-            folder,
-            lock: Some(lock),
-        })
+        Ok(Folder { path: path.to_owned(), folder, lock: Some(lock) })
     }
 
     /// Opens an existing folder for reading only, without the lock: to look at the files of a member, be it running or
     /// not. Everything that would change something fails.
     pub fn inspect(path: &Path) -> Result<Folder, FolderError> {
-        Ok(Folder {
-            path: path.to_owned(),
-            folder: open_folder(path)?,
-            lock: None,
-        })
+        Ok(Folder { path: path.to_owned(), folder: open_folder(path)?, lock: None })
     }
 
     /// Where it is.
@@ -88,20 +76,14 @@ impl Folder {
     }
 
     fn writable(&self) -> io::Result<()> {
-        if self.lock.is_some() {
-            Ok(())
-        } else {
-            Err(io::ErrorKind::ReadOnlyFilesystem.into())
-        }
+        if self.lock.is_some() { Ok(()) } else { Err(io::ErrorKind::ReadOnlyFilesystem.into()) }
     }
 }
 
 /// Creates the folder and the missing ones above it, each durable in its parent.
 fn create_folders(path: &Path) -> Result<(), FolderError> {
-    let missing: Vec<&Path> = path
-        .ancestors()
-        .take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists())
-        .collect();
+    let missing: Vec<&Path> =
+        path.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists()).collect();
     for folder in missing.into_iter().rev() {
         match fs::DirBuilder::new().mode(0o700).create(folder) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
@@ -109,37 +91,26 @@ fn create_folders(path: &Path) -> Result<(), FolderError> {
             }
             _ => {}
         }
-        let parent = folder
-            .parent()
-            .filter(|parent| !parent.as_os_str().is_empty())
-            .unwrap_or(Path::new("."));
+        let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         rustix::fs::fsync(open_folder(parent)?).map_err(refused("sync", parent))?;
     }
     Ok(())
 }
 
 fn open_folder(path: &Path) -> Result<OwnedFd, FolderError> {
-    rustix::fs::open(
-        path,
-        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )
-    .map_err(refused("open the folder", path))
+    rustix::fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+        .map_err(refused("open the folder", path))
 }
 
 fn lock(folder: &OwnedFd, path: &Path) -> Result<OwnedFd, FolderError> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let file_path = path.join(LOCK);
-    let file = rustix::fs::openat(folder, LOCK, flags, Mode::RUSR | Mode::WUSR).map_err(
-        refused("write to the folder: opening the lock file", &file_path),
-    )?;
+    let file = rustix::fs::openat(folder, LOCK, flags, Mode::RUSR | Mode::WUSR)
+        .map_err(refused("write to the folder: opening the lock file", &file_path))?;
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => {}
         Err(Errno::WOULDBLOCK) => {
-            return Err(FolderError::Locked {
-                path: path.to_owned(),
-                holder: holder(&file),
-            });
+            return Err(FolderError::Locked { path: path.to_owned(), holder: holder(&file) });
         }
         Err(error) => return Err(refused("lock", &file_path)(error)),
     }
@@ -153,11 +124,7 @@ fn lock(folder: &OwnedFd, path: &Path) -> Result<OwnedFd, FolderError> {
 fn holder(lock: &OwnedFd) -> Option<String> {
     let mut bytes = [0; 20];
     let length = rustix::io::pread(lock, &mut bytes, 0).ok()?;
-    let process: u32 = std::str::from_utf8(&bytes[..length])
-        .ok()?
-        .trim()
-        .parse()
-        .ok()?;
+    let process: u32 = std::str::from_utf8(&bytes[..length]).ok()?.trim().parse().ok()?;
     Some(format!("process {process}"))
 }
 
@@ -171,11 +138,7 @@ impl Storage for Folder {
             let name = entry.file_name().to_string_lossy().into_owned();
             let kind = match entry.file_type() {
                 FileType::Unknown => {
-                    let facts = rustix::fs::statat(
-                        &self.folder,
-                        entry.file_name(),
-                        AtFlags::SYMLINK_NOFOLLOW,
-                    )?;
+                    let facts = rustix::fs::statat(&self.folder, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW)?;
                     FileType::from_raw_mode(facts.st_mode)
                 }
                 kind => kind,
@@ -190,28 +153,13 @@ impl Storage for Folder {
 
     fn create(&mut self, name: &str) -> io::Result<OwnedFd> {
         self.writable()?;
-        let flags =
-            OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        Ok(rustix::fs::openat(
-            &self.folder,
-            name,
-            flags,
-            Mode::RUSR | Mode::WUSR,
-        )?)
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        Ok(rustix::fs::openat(&self.folder, name, flags, Mode::RUSR | Mode::WUSR)?)
     }
 
     fn open(&mut self, name: &str) -> io::Result<OwnedFd> {
-        let access = if self.lock.is_some() {
-            OFlags::RDWR
-        } else {
-            OFlags::RDONLY
-        };
-        Ok(rustix::fs::openat(
-            &self.folder,
-            name,
-            access | OFlags::CLOEXEC | OFlags::NOFOLLOW,
-            Mode::empty(),
-        )?)
+        let access = if self.lock.is_some() { OFlags::RDWR } else { OFlags::RDONLY };
+        Ok(rustix::fs::openat(&self.folder, name, access | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty())?)
     }
 
     fn length(&mut self, file: &OwnedFd) -> io::Result<u64> {
@@ -226,12 +174,7 @@ impl Storage for Folder {
         }
     }
 
-    fn read_at(
-        &mut self,
-        file: &OwnedFd,
-        mut offset: u64,
-        mut buffer: &mut [u8],
-    ) -> io::Result<()> {
+    fn read_at(&mut self, file: &OwnedFd, mut offset: u64, mut buffer: &mut [u8]) -> io::Result<()> {
         while !buffer.is_empty() {
             let read = retry_on_intr(|| rustix::io::pread(file, &mut *buffer, offset))?;
             if read == 0 {
@@ -243,12 +186,7 @@ impl Storage for Folder {
         Ok(())
     }
 
-    fn write_at(
-        &mut self,
-        file: &OwnedFd,
-        mut offset: u64,
-        parts: &[IoSlice<'_>],
-    ) -> io::Result<()> {
+    fn write_at(&mut self, file: &OwnedFd, mut offset: u64, parts: &[IoSlice<'_>]) -> io::Result<()> {
         let mut parts = parts.to_vec();
         let mut left = &mut parts[..];
         IoSlice::advance_slices(&mut left, 0);
@@ -294,9 +232,7 @@ impl Storage for Folder {
 fn fill(file: &OwnedFd, mut offset: u64, length: u64) -> io::Result<()> {
     let zeros = vec![0; 1 << 20];
     while offset < length {
-        let turn = usize::try_from(length - offset)
-            .unwrap_or(usize::MAX)
-            .min(zeros.len());
+        let turn = usize::try_from(length - offset).unwrap_or(usize::MAX).min(zeros.len());
         offset += retry_on_intr(|| rustix::io::pwrite(file, &zeros[..turn], offset))? as u64;
     }
     Ok(())

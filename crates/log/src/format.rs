@@ -73,9 +73,7 @@ impl Kind {
     }
 
     fn from_code(code: u32) -> Option<Kind> {
-        [Kind::Data, Kind::Seal, Kind::Release, Kind::Mark]
-            .into_iter()
-            .find(|kind| kind.code() == code)
+        [Kind::Data, Kind::Seal, Kind::Release, Kind::Mark].into_iter().find(|kind| kind.code() == code)
     }
 }
 
@@ -120,14 +118,8 @@ impl fmt::Display for Fault {
             Fault::Unchained => f.write_str("the record there does not follow the one before it"),
             Fault::Impossible => f.write_str("the record there contradicts itself"),
             Fault::SegmentHeader => f.write_str("the segment header does not match its checksum"),
-            Fault::Misplaced { found } => write!(
-                f,
-                "the segment header names generation {found}, the file another"
-            ),
-            Fault::Length { found } => write!(
-                f,
-                "the file is {found} bytes long, which is not what its header says"
-            ),
+            Fault::Misplaced { found } => write!(f, "the segment header names generation {found}, the file another"),
+            Fault::Length { found } => write!(f, "the file is {found} bytes long, which is not what its header says"),
             Fault::Unlinked => f.write_str("the segment does not continue the one before it"),
         }
     }
@@ -172,9 +164,7 @@ impl SegmentHeader {
     pub(crate) fn is_possible(&self) -> bool {
         let number = 1..=u64::MAX / 2;
         let oldest = 1..=self.generation;
-        number.contains(&self.generation)
-            && number.contains(&self.first)
-            && oldest.contains(&self.oldest)
+        number.contains(&self.generation) && number.contains(&self.first) && oldest.contains(&self.oldest)
     }
 
     pub(crate) fn encode(&self) -> [u8; SEGMENT_HEADER] {
@@ -259,12 +249,7 @@ impl RecordHeader {
 
     /// The header at `offset` and its checksum, if an intact one of that generation stands there. (Whether its body
     /// is intact, or even within the segment, is another question.)
-    pub(crate) fn decode(
-        segment: &[u8],
-        offset: usize,
-        generation: u64,
-        salt: u32,
-    ) -> Option<(RecordHeader, u32)> {
+    pub(crate) fn decode(segment: &[u8], offset: usize, generation: u64, salt: u32) -> Option<(RecordHeader, u32)> {
         let bytes = segment.get(offset..offset.checked_add(RECORD_HEADER_LENGTH)?)?;
         // Cheap and nearly always decisive: the scan behind a torn tail asks at every eighth byte.
         if u64_at(bytes, GENERATION_OFFSET) != generation {
@@ -301,9 +286,7 @@ pub(crate) fn padding(length: usize) -> &'static [u8] {
 /// The checksum of a body given in parts, its padding included.
 pub(crate) fn body_checksum(salt: u32, parts: &[&[u8]]) -> u32 {
     let length = parts.iter().map(|part| part.len()).sum();
-    let body = parts
-        .iter()
-        .fold(salt, |checksum, part| crc32c::crc32c_append(checksum, part));
+    let body = parts.iter().fold(salt, |checksum, part| crc32c::crc32c_append(checksum, part));
     crc32c::crc32c_append(body, padding(length))
 }
 
@@ -312,19 +295,11 @@ fn segment_checksum(bytes: &[u8; SEGMENT_HEADER]) -> u32 {
 }
 
 pub(crate) fn u32_at(bytes: &[u8], offset: usize) -> u32 {
-    u32::from_le_bytes(
-        bytes[offset..offset + 4]
-            .try_into()
-            .expect("four bytes were taken"),
-    )
+    u32::from_le_bytes(bytes[offset..offset + 4].try_into().expect("four bytes were taken"))
 }
 
 pub(crate) fn u64_at(bytes: &[u8], offset: usize) -> u64 {
-    u64::from_le_bytes(
-        bytes[offset..offset + 8]
-            .try_into()
-            .expect("eight bytes were taken"),
-    )
+    u64::from_le_bytes(bytes[offset..offset + 8].try_into().expect("eight bytes were taken"))
 }
 
 /// What a file of the folder is to the log, by its name.

@@ -42,11 +42,7 @@ pub struct Identity {
 
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "member {} (id {}) of ensemble {}",
-            self.name, self.member, self.ensemble
-        )
+        write!(f, "member {} (id {}) of ensemble {}", self.name, self.member, self.ensemble)
     }
 }
 
@@ -71,9 +67,7 @@ pub enum IdentityError {
         expected: Identity,
     },
     /// There is no identity, but there are files.
-    #[error(
-        "the folder has no file named {FILE}, but has {file}: it is no member's folder, or has lost its identity"
-    )]
+    #[error("the folder has no file named {FILE}, but has {file}: it is no member's folder, or has lost its identity")]
     Unclaimed {
         /// The first of the files, by name.
         file: String,
@@ -91,9 +85,7 @@ pub enum IdentityError {
         found: u32,
     },
     /// The name given cannot be that of a member or an ensemble.
-    #[error(
-        "{name:?} cannot be the name of a member or an ensemble: it must have 1 to {NAME_MAX} bytes and no control characters"
-    )]
+    #[error("{name:?} cannot be the name of a member or an ensemble: it must have 1 to {NAME_MAX} bytes and no control characters")]
     Name {
         /// The name.
         name: String,
@@ -104,10 +96,7 @@ pub enum IdentityError {
 }
 
 /// Checks that the folder is the expected member's, and claims it for that member if it is empty.
-pub fn open_identity<S: Storage>(
-    storage: &mut S,
-    expected: &Identity,
-) -> Result<Opened, IdentityError> {
+pub fn open_identity<S: Storage>(storage: &mut S, expected: &Identity) -> Result<Opened, IdentityError> {
     for name in [&expected.ensemble, &expected.name] {
         if !(1..=NAME_MAX).contains(&name.len()) || name.chars().any(char::is_control) {
             return Err(IdentityError::Name { name: name.clone() });
@@ -115,10 +104,7 @@ pub fn open_identity<S: Storage>(
     }
     match read_identity(storage)? {
         Some(found) if found == *expected => Ok(Opened::Known),
-        Some(found) => Err(IdentityError::Mismatch {
-            found,
-            expected: expected.clone(),
-        }),
+        Some(found) => Err(IdentityError::Mismatch { found, expected: expected.clone() }),
         None => {
             check_empty(storage)?;
             replace::replace(storage, FILE, encode(expected).as_bytes())?;
@@ -129,9 +115,7 @@ pub fn open_identity<S: Storage>(
 
 /// Whose folder it is, if it is anybody's.
 pub fn read_identity<S: Storage>(storage: &mut S) -> Result<Option<Identity>, IdentityError> {
-    replace::read(storage, FILE, FILE_MAX)?
-        .map(|bytes| decode(&bytes))
-        .transpose()
+    replace::read(storage, FILE, FILE_MAX)?.map(|bytes| decode(&bytes)).transpose()
 }
 
 fn check_empty<S: Storage>(storage: &mut S) -> Result<(), IdentityError> {
@@ -141,57 +125,34 @@ fn check_empty<S: Storage>(storage: &mut S) -> Result<(), IdentityError> {
         source: error.into(),
     };
     let unfinished = format!("{FILE}{}", replace::SUFFIX);
-    match storage
-        .list()
-        .map_err(failed)?
-        .into_iter()
-        .find(|name| *name != unfinished)
-    {
+    match storage.list().map_err(failed)?.into_iter().find(|name| *name != unfinished) {
         Some(file) => Err(IdentityError::Unclaimed { file }),
         None => Ok(()),
     }
 }
 
 fn encode(identity: &Identity) -> String {
-    let Identity {
-        ensemble,
-        member,
-        name,
-    } = identity;
+    let Identity { ensemble, member, name } = identity;
     let text = format!("{TITLE}{FORMAT}\nensemble {ensemble}\nmember {member}\nname {name}\n");
     let checksum = crc32c::crc32c(text.as_bytes());
     format!("{text}checksum {checksum:08x}\n")
 }
 
 fn decode(bytes: &[u8]) -> Result<Identity, IdentityError> {
-    let damaged = |reason: &str| IdentityError::Damaged {
-        reason: reason.to_owned(),
-    };
+    let damaged = |reason: &str| IdentityError::Damaged { reason: reason.to_owned() };
     let text = std::str::from_utf8(bytes).map_err(|_| damaged("it is no text"))?;
     let mut lines = text.lines();
     let mut field = |label: &str| {
         let line = lines.next().and_then(|line| line.strip_prefix(label));
         line.ok_or_else(|| damaged(&format!("the line that begins with {label:?} is missing")))
     };
-    let format: u32 = field(TITLE)?
-        .parse()
-        .map_err(|_| damaged("the format is no number"))?;
+    let format: u32 = field(TITLE)?.parse().map_err(|_| damaged("the format is no number"))?;
     if format != FORMAT {
         return Err(IdentityError::UnknownFormat { found: format });
     }
     let ensemble = field("ensemble ")?.to_owned();
-    let member = field("member ")?
-        .parse()
-        .map_err(|_| damaged("the member's id is no number"))?;
-    let identity = Identity {
-        ensemble,
-        member,
-        name: field("name ")?.to_owned(),
-    };
+    let member = field("member ")?.parse().map_err(|_| damaged("the member's id is no number"))?;
+    let identity = Identity { ensemble, member, name: field("name ")?.to_owned() };
     // There is one way to write an identity down, and it includes the checksum.
-    if encode(&identity).as_bytes() == bytes {
-        Ok(identity)
-    } else {
-        Err(damaged("it does not match its checksum"))
-    }
+    if encode(&identity).as_bytes() == bytes { Ok(identity) } else { Err(damaged("it does not match its checksum")) }
 }

@@ -115,10 +115,7 @@ pub struct Summary {
 }
 
 /// Goes through all files of the folder and tells what it finds. Fails only if the storage does.
-pub fn inspect<S: Storage>(
-    storage: &mut S,
-    mut tell: impl FnMut(Finding<'_>),
-) -> Result<Summary, Failure> {
+pub fn inspect<S: Storage>(storage: &mut S, mut tell: impl FnMut(Finding<'_>)) -> Result<Summary, Failure> {
     let mut disk = Disk { storage };
     let mut generations = Vec::new();
     for name in disk.list()? {
@@ -129,38 +126,20 @@ pub fn inspect<S: Storage>(
         }
     }
     generations.sort_unstable();
-    let mut summary = Summary {
-        segments: 0,
-        records: 0,
-        bytes: 0,
-        refusal: None,
-    };
+    let mut summary = Summary { segments: 0, records: 0, bytes: 0, refusal: None };
     let mut surveys = Vec::new();
     let mut buffer = Vec::new();
     for generation in generations {
         let file = disk.open(segment_name(generation))?;
         let outline = match load(&mut disk, &file, generation, &mut buffer)? {
-            Ok(header) => Ok(tell_segment(
-                &file.name,
-                &buffer,
-                header,
-                &mut summary,
-                &mut tell,
-            )),
+            Ok(header) => Ok(tell_segment(&file.name, &buffer, header, &mut summary, &mut tell)),
             Err(reason) => {
                 let (problem, fault) = explain(&file.name, reason, &mut summary);
-                tell(Finding::Unreadable {
-                    file: &file.name,
-                    problem,
-                });
+                tell(Finding::Unreadable { file: &file.name, problem });
                 Err(fault)
             }
         };
-        surveys.push(Survey {
-            file: file.name,
-            generation,
-            outline,
-        });
+        surveys.push(Survey { file: file.name, generation, outline });
     }
     if summary.refusal.is_none() {
         let empty = surveys.is_empty().then_some(OpenError::Lost);
@@ -176,22 +155,14 @@ fn tell_segment(
     summary: &mut Summary,
     tell: &mut impl FnMut(Finding<'_>),
 ) -> Outline {
-    tell(Finding::Segment {
-        file,
-        header: &header,
-    });
+    tell(Finding::Segment { file, header: &header });
     summary.segments += 1;
     let outline = Outline::of(bytes, header, |link| {
         if link.header.kind == Kind::Data {
             summary.records += 1;
             summary.bytes += link.body.len() as u64;
         }
-        tell(Finding::Record {
-            file,
-            offset: link.offset as u64,
-            header: &link.header,
-            body: link.body,
-        });
+        tell(Finding::Record { file, offset: link.offset as u64, header: &link.header, body: link.body });
     });
     let end = End {
         offset: outline.position as u64,
@@ -212,22 +183,10 @@ fn tell_segment(
 fn explain(file: &str, reason: Unreadable, summary: &mut Summary) -> (Problem, Fault) {
     let (problem, refusal) = match reason {
         Unreadable::Fault(fault) => return (Problem::Header(fault), fault),
-        Unreadable::NotOurs => (
-            Problem::NotOurs,
-            OpenError::NotOurs {
-                file: file.to_owned(),
-            },
-        ),
+        Unreadable::NotOurs => (Problem::NotOurs, OpenError::NotOurs { file: file.to_owned() }),
         Unreadable::Version(version) => (
-            Problem::UnknownVersion {
-                version,
-                known: VERSION,
-            },
-            OpenError::UnknownVersion {
-                file: file.to_owned(),
-                version,
-                known: VERSION,
-            },
+            Problem::UnknownVersion { version, known: VERSION },
+            OpenError::UnknownVersion { file: file.to_owned(), version, known: VERSION },
         ),
     };
     summary.refusal.get_or_insert(refusal);

@@ -62,8 +62,6 @@ pub mod replace;
 mod segment;
 
 mod storage;
-#[cfg(test)]
-mod tests;
 mod verdict;
 mod walk;
 

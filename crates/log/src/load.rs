@@ -34,9 +34,7 @@ pub(crate) fn load<S: Storage>(
         Err(HeaderError::Checksum) => return Ok(Err(Unreadable::Fault(Fault::SegmentHeader))),
     };
     if header.generation != generation {
-        return Ok(Err(Unreadable::Fault(Fault::Misplaced {
-            found: header.generation,
-        })));
+        return Ok(Err(Unreadable::Fault(Fault::Misplaced { found: header.generation })));
     }
     let sizes = Options::SEGMENT_SIZE_MIN..=Options::SEGMENT_SIZE_MAX;
     if header.size != length || !sizes.contains(&length) || !length.is_multiple_of(HEADER_BLOCK) {
@@ -45,10 +43,7 @@ pub(crate) fn load<S: Storage>(
     if !header.is_possible() {
         return Ok(Err(Unreadable::Fault(Fault::Impossible)));
     }
-    buffer.resize(
-        usize::try_from(length).expect("at most SEGMENT_SIZE_MAX"),
-        0,
-    );
+    buffer.resize(usize::try_from(length).expect("at most SEGMENT_SIZE_MAX"), 0);
     disk.read_at(file, 0, buffer)?;
     Ok(Ok(header))
 }

@@ -12,7 +12,7 @@ use crate::batch::{Append, Encoded, Place};
 use crate::disk::Disk;
 use crate::error::{AppendError, Failure};
 use crate::format::{
-    HEADER_BLOCK, Kind, RECORD_HEADER, RESERVED, RecordHeader, SegmentHeader, body_checksum,
+    HEADER_BLOCK, Kind, RECORD_HEADER, RELEASE_RECORD, RESERVED, RecordHeader, SegmentHeader, body_checksum,
     record_size, segment_name, spare_name,
 };
 use crate::options::Options;
@@ -99,8 +99,7 @@ impl<S: Storage> Log<S> {
             let total: u64 = rest.iter().map(|record| record_size(record.length())).sum();
             let empty = self.active.position == HEADER_BLOCK;
             if record_size(first.length()) > self.room() || (total > self.room() && !empty) {
-                self.roll()
-                    .map_err(|error| after(error, batch.len() - rest.len()))?;
+                self.roll().map_err(|error| after(error, batch.len() - rest.len()))?;
             }
             let (piece, others) = rest.split_at(self.fitting(rest));
             self.put(Kind::Data, piece)?;
@@ -116,31 +115,17 @@ impl<S: Storage> Log<S> {
     /// Open finishes what a crash interrupts.
     pub fn release(&mut self, before: Sequence) -> Result<(), AppendError> {
         self.alive()?;
-        let next_first = |position: usize| {
-            self.sealed
-                .get(position + 1)
-                .map_or(self.active.header.first, |s| s.first)
-        };
-        let count = (0..self.sealed.len())
-            .take_while(|&position| next_first(position) <= before.0)
-            .count();
+        let next_first = |position: usize| self.sealed.get(position + 1).map_or(self.active.header.first, |s| s.first);
+        let count = (0..self.sealed.len()).take_while(|&position| next_first(position) <= before.0).count();
         if count == 0 {
             return Ok(());
         }
-        let oldest = self
-            .sealed
-            .get(count)
-            .map_or(self.active.header.generation, |segment| segment.generation);
-        if self.room() + RESERVED - RECORD_HEADER < record_size(8) {
+        let oldest = self.sealed.get(count).map_or(self.active.header.generation, |segment| segment.generation);
+        // A release may use the space that other records leave free, but only once in a segment.
+        if self.active.position + RELEASE_RECORD + RECORD_HEADER > self.active.header.size {
             self.roll()?;
         }
-        self.put(
-            Kind::Release,
-            &[Append {
-                group: 0,
-                parts: &[&oldest.to_le_bytes()],
-            }],
-        )?;
+        self.put(Kind::Release, &[Append { group: 0, parts: &[&oldest.to_le_bytes()] }])?;
         let released: Vec<Sealed> = self.sealed.drain(..count).collect();
         let result = self.recycle(&released);
         self.note(result).map_err(AppendError::Failed)
@@ -156,11 +141,7 @@ impl<S: Storage> Log<S> {
     /// What the log holds.
     pub fn status(&self) -> Status {
         Status {
-            first: Sequence(
-                self.sealed
-                    .front()
-                    .map_or(self.active.header.first, |segment| segment.first),
-            ),
+            first: Sequence(self.sealed.front().map_or(self.active.header.first, |segment| segment.first)),
             last: self.last(),
             generation: self.active.header.generation,
             position: self.active.position,
@@ -177,11 +158,7 @@ impl<S: Storage> Log<S> {
 
     /// Where the next batch goes.
     fn end(&self) -> Place<'_> {
-        Place {
-            segment: &self.active.header,
-            next: self.next,
-            chain: self.active.chain,
-        }
+        Place { segment: &self.active.header, next: self.next, chain: self.active.chain }
     }
 
     fn alive(&self) -> Result<(), Failure> {
@@ -234,28 +211,16 @@ impl<S: Storage> Log<S> {
 
     fn write(&mut self, encoded: &Encoded, records: &[Append<'_>]) -> Result<(), Failure> {
         let end = self.active.position + encoded.size;
-        let kept_free = if encoded.kind == Kind::Seal {
-            0
-        } else {
-            RECORD_HEADER
-        };
-        assert!(
-            end + kept_free <= self.active.header.size,
-            "records were written beyond their segment"
-        );
+        let kept_free = if encoded.kind == Kind::Seal { 0 } else { RECORD_HEADER };
+        assert!(end + kept_free <= self.active.header.size, "records were written beyond their segment");
         let slices = encoded.slices(records);
-        self.disk
-            .write_at(&self.active.file, self.active.position, &slices)?;
+        self.disk.write_at(&self.active.file, self.active.position, &slices)?;
         self.write_ahead(end, encoded.size)?;
         self.disk.sync(&self.active.file)?;
         self.active.position = end;
         self.active.chain = encoded.chain;
         self.next = encoded.next;
-        if encoded.kind == Kind::Seal {
-            Ok(())
-        } else {
-            self.mark()
-        }
+        if encoded.kind == Kind::Seal { Ok(()) } else { self.mark() }
     }
 
     /// Writes zeros behind a batch that ends at `end`, if nothing was ever written there, so that the syncs of the
@@ -269,8 +234,7 @@ impl<S: Storage> Log<S> {
         if size <= WRITE_AHEAD / 4 {
             let until = self.active.header.size.min(end + WRITE_AHEAD);
             let zeros = vec![0; usize::try_from(until - end).expect("at most WRITE_AHEAD")];
-            self.disk
-                .write_at(&self.active.file, end, &[IoSlice::new(&zeros)])?;
+            self.disk.write_at(&self.active.file, end, &[IoSlice::new(&zeros)])?;
             self.active.written = until;
         }
         Ok(())
@@ -279,9 +243,7 @@ impl<S: Storage> Log<S> {
     /// Leaves word behind the last record that it was durable. Not synced: a crash may lose it, the next batch
     /// overwrites it, and nothing depends on it but how much damage can be told from a torn tail.
     pub(crate) fn mark(&mut self) -> Result<(), Failure> {
-        let SegmentHeader {
-            generation, salt, ..
-        } = self.active.header;
+        let SegmentHeader { generation, salt, .. } = self.active.header;
         let last = self.next - 1;
         let mark = RecordHeader {
             kind: Kind::Mark,
@@ -293,11 +255,7 @@ impl<S: Storage> Log<S> {
             previous: self.active.chain,
             body: body_checksum(salt, &[]),
         };
-        self.disk.write_at(
-            &self.active.file,
-            self.active.position,
-            &[IoSlice::new(&mark.encode(salt))],
-        )
+        self.disk.write_at(&self.active.file, self.active.position, &[IoSlice::new(&mark.encode(salt))])
     }
 
     /// Goes on in a new segment.
@@ -306,40 +264,27 @@ impl<S: Storage> Log<S> {
     /// anything is appended to the new one. So a sealed segment without a successor has lost it, and an unsealed one
     /// with an empty successor was interrupted here.
     fn roll(&mut self) -> Result<(), AppendError> {
-        let empty = [Append {
-            group: 0,
-            parts: &[],
-        }];
+        let empty = [Append { group: 0, parts: &[] }];
         let seal = Encoded::new(Kind::Seal, &empty, &self.end());
         let old = self.active.header;
         let header = SegmentHeader {
             generation: old.generation + 1,
             size: self.options.segment_size,
             first: seal.next,
-            oldest: self
-                .sealed
-                .front()
-                .map_or(old.generation, |segment| segment.generation),
+            oldest: self.sealed.front().map_or(old.generation, |segment| segment.generation),
             previous: seal.chain,
             salt: old.salt,
         };
         let spare = self.spares.pop();
         let next = match make_segment(&mut self.disk, header, spare.as_deref()) {
             Err(failure) if spare.is_none() && unmade_for_space(&failure) => {
-                return Err(AppendError::Full {
-                    failure,
-                    appended: 0,
-                });
+                return Err(AppendError::Full { failure, appended: 0 });
             }
             result => self.note(result)?,
         };
         let result = self.write(&seal, &empty);
         self.note(result)?;
-        self.sealed.push_back(Sealed {
-            generation: old.generation,
-            first: old.first,
-            size: old.size,
-        });
+        self.sealed.push_back(Sealed { generation: old.generation, first: old.first, size: old.size });
         self.active = next;
         Ok(())
     }

@@ -28,7 +28,7 @@ pub struct MemoryFile {
     inode: u64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Disk {
     life: u64,
     inodes: BTreeMap<u64, Inode>,
@@ -44,7 +44,7 @@ struct Disk {
     capacity: Option<u64>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Inode {
     /// What a reader sees.
     seen: Vec<u8>,
@@ -62,28 +62,16 @@ enum Change {
 
 #[derive(Clone, Debug)]
 enum NameChange {
-    Created {
-        name: String,
-        inode: u64,
-    },
-    Renamed {
-        from: String,
-        to: String,
-        inode: u64,
-    },
-    Removed {
-        name: String,
-    },
+    Created { name: String, inode: u64 },
+    Renamed { from: String, to: String, inode: u64 },
+    Removed { name: String },
 }
 
 impl MemoryStorage {
     /// An empty folder.
     #[must_use]
     pub fn new() -> MemoryStorage {
-        MemoryStorage {
-            disk: Arc::default(),
-            life: 0,
-        }
+        MemoryStorage { disk: Arc::default(), life: 0 }
     }
 
     /// The process dies, the system lives: nothing is lost, un-synced changes stay un-synced. Returns the handle of
@@ -94,10 +82,7 @@ impl MemoryStorage {
         disk.life += 1;
         disk.operations_left = None;
         disk.failing = None;
-        MemoryStorage {
-            disk: Arc::clone(&self.disk),
-            life: disk.life,
-        }
+        MemoryStorage { disk: Arc::clone(&self.disk), life: disk.life }
     }
 
     /// The power fails. Of what was not synced, the seed decides what is kept: each sector of each write for itself
@@ -107,6 +92,14 @@ impl MemoryStorage {
         let next = self.kill();
         self.locked().lose_power(&mut Chance::new(seed));
         next
+    }
+
+    /// A folder of its own with the same content, un-synced changes included, and its first handle.
+    #[must_use]
+    pub fn fork(&self) -> MemoryStorage {
+        let disk = self.locked().clone();
+        let life = disk.life;
+        MemoryStorage { disk: Arc::new(Mutex::new(disk)), life }
     }
 
     /// After so many more changing operations (create, allocate, write, sync, rename, remove, folder sync) every one
@@ -136,9 +129,7 @@ impl MemoryStorage {
     #[must_use]
     pub fn content(&self, name: &str) -> Option<Vec<u8>> {
         let disk = self.locked();
-        disk.names
-            .get(name)
-            .map(|inode| disk.inodes[inode].seen.clone())
+        disk.names.get(name).map(|inode| disk.inodes[inode].seen.clone())
     }
 
     /// Changes the file behind the back of whoever uses it: what rot, a misdirected write or an operator does. The
@@ -172,14 +163,9 @@ impl MemoryStorage {
     fn enter(&self, operation: Operation) -> io::Result<MutexGuard<'_, Disk>> {
         let mut disk = self.locked();
         if disk.life != self.life {
-            return Err(io::Error::other(
-                "the process that held this handle is gone",
-            ));
+            return Err(io::Error::other("the process that held this handle is gone"));
         }
-        let changing = !matches!(
-            operation,
-            Operation::List | Operation::Open | Operation::Measure | Operation::Read
-        );
+        let changing = !matches!(operation, Operation::List | Operation::Open | Operation::Measure | Operation::Read);
         if changing && let Some(left) = &mut disk.operations_left {
             if *left == 0 {
                 return Err(io::Error::other("halted here"));
@@ -211,9 +197,7 @@ impl Disk {
     }
 
     fn inode(&mut self, file: &MemoryFile) -> io::Result<&mut Inode> {
-        self.inodes
-            .get_mut(&file.inode)
-            .ok_or_else(|| io::Error::other("the file was lost in a crash"))
+        self.inodes.get_mut(&file.inode).ok_or_else(|| io::Error::other("the file was lost in a crash"))
     }
 
     /// Whether the file may become so long.
@@ -223,11 +207,7 @@ impl Disk {
         };
         let others = self.names.values().filter(|&&inode| inode != file.inode);
         let used: usize = others.map(|inode| self.inodes[inode].seen.len()).sum();
-        if (used + length) as u64 > capacity {
-            Err(io::ErrorKind::StorageFull.into())
-        } else {
-            Ok(())
-        }
+        if (used + length) as u64 > capacity { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
     }
 
     fn lose_power(&mut self, chance: &mut Chance) {
@@ -274,11 +254,7 @@ impl Change {
                 while begin < bytes.len() {
                     let end = bytes.len().min(begin + SECTOR - (offset + begin) % SECTOR);
                     let torn = chance.percent(5);
-                    let kept_end = if torn {
-                        begin + chance.below(end - begin + 1)
-                    } else {
-                        end
-                    };
+                    let kept_end = if torn { begin + chance.below(end - begin + 1) } else { end };
                     if chance.percent(keep_percent) {
                         put(content, offset + begin, &bytes[begin..kept_end]);
                     }
@@ -332,19 +308,13 @@ impl Storage for MemoryStorage {
         }
         let inode = disk.new_inode();
         disk.names.insert(name.to_owned(), inode);
-        disk.unsynced_names.push(NameChange::Created {
-            name: name.to_owned(),
-            inode,
-        });
+        disk.unsynced_names.push(NameChange::Created { name: name.to_owned(), inode });
         Ok(MemoryFile { inode })
     }
 
     fn open(&mut self, name: &str) -> io::Result<MemoryFile> {
         let disk = self.enter(Operation::Open)?;
-        disk.names
-            .get(name)
-            .map(|&inode| MemoryFile { inode })
-            .ok_or_else(|| io::ErrorKind::NotFound.into())
+        disk.names.get(name).map(|&inode| MemoryFile { inode }).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     fn length(&mut self, file: &MemoryFile) -> io::Result<u64> {
@@ -362,30 +332,17 @@ impl Storage for MemoryStorage {
     fn read_at(&mut self, file: &MemoryFile, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
         let mut disk = self.enter(Operation::Read)?;
         let offset = index(offset)?;
-        let end = offset
-            .checked_add(buffer.len())
-            .ok_or(io::ErrorKind::InvalidInput)?;
-        let bytes = disk
-            .inode(file)?
-            .seen
-            .get(offset..end)
-            .ok_or(io::ErrorKind::UnexpectedEof)?;
+        let end = offset.checked_add(buffer.len()).ok_or(io::ErrorKind::InvalidInput)?;
+        let bytes = disk.inode(file)?.seen.get(offset..end).ok_or(io::ErrorKind::UnexpectedEof)?;
         buffer.copy_from_slice(bytes);
         Ok(())
     }
 
-    fn write_at(
-        &mut self,
-        file: &MemoryFile,
-        offset: u64,
-        parts: &[IoSlice<'_>],
-    ) -> io::Result<()> {
+    fn write_at(&mut self, file: &MemoryFile, offset: u64, parts: &[IoSlice<'_>]) -> io::Result<()> {
         let mut disk = self.enter(Operation::Write)?;
         let offset = index(offset)?;
         let bytes: Vec<u8> = parts.iter().flat_map(|part| part.iter().copied()).collect();
-        let end = offset
-            .checked_add(bytes.len())
-            .ok_or(io::ErrorKind::InvalidInput)?;
+        let end = offset.checked_add(bytes.len()).ok_or(io::ErrorKind::InvalidInput)?;
         if end > disk.inode(file)?.seen.len() {
             disk.check_space(file, end)?;
         }
@@ -421,20 +378,14 @@ impl Storage for MemoryStorage {
         let mut disk = self.enter(Operation::Rename)?;
         let inode = disk.names.remove(from).ok_or(io::ErrorKind::NotFound)?;
         disk.names.insert(to.to_owned(), inode);
-        disk.unsynced_names.push(NameChange::Renamed {
-            from: from.to_owned(),
-            to: to.to_owned(),
-            inode,
-        });
+        disk.unsynced_names.push(NameChange::Renamed { from: from.to_owned(), to: to.to_owned(), inode });
         Ok(())
     }
 
     fn remove(&mut self, name: &str) -> io::Result<()> {
         let mut disk = self.enter(Operation::Remove)?;
         disk.names.remove(name).ok_or(io::ErrorKind::NotFound)?;
-        disk.unsynced_names.push(NameChange::Removed {
-            name: name.to_owned(),
-        });
+        disk.unsynced_names.push(NameChange::Removed { name: name.to_owned() });
         Ok(())
     }
 

@@ -32,27 +32,13 @@ impl Options {
 
     pub(crate) fn check(&self) -> Result<(), OpenError> {
         let (least, most) = (Self::SEGMENT_SIZE_MIN, Self::SEGMENT_SIZE_MAX);
-        let sound = (least..=most).contains(&self.segment_size)
-            && self.segment_size.is_multiple_of(HEADER_BLOCK);
-        if sound {
-            Ok(())
-        } else {
-            Err(OpenError::SegmentSize {
-                value: self.segment_size,
-                least,
-                most,
-            })
-        }
+        let sound = (least..=most).contains(&self.segment_size) && self.segment_size.is_multiple_of(HEADER_BLOCK);
+        if sound { Ok(()) } else { Err(OpenError::SegmentSize { value: self.segment_size, least, most }) }
     }
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options {
-            segment_size: 64 << 20,
-            spares_max: 4,
-            salt: 0,
-            must_exist: false,
-        }
+        Options { segment_size: 64 << 20, spares_max: 4, salt: 0, must_exist: false }
     }
 }

@@ -77,12 +77,7 @@ impl<S: Storage> Log<S> {
             return create(disk, options, folder);
         }
         let segments = read_all(&mut disk, &folder.segments)?;
-        let extent = verdict(
-            &segments
-                .iter()
-                .map(|segment| &segment.survey)
-                .collect::<Vec<_>>(),
-        )?;
+        let extent = verdict(&segments.iter().map(|segment| &segment.survey).collect::<Vec<_>>())?;
         mend(disk, options, folder, segments, extent)
     }
 }
@@ -122,28 +117,12 @@ fn create<S: Storage>(
         salt: options.salt,
     };
     let active = make_segment(&mut disk, header, None)?;
-    let log = Log {
-        disk,
-        options,
-        sealed: VecDeque::new(),
-        active,
-        spares: Vec::new(),
-        next: 1,
-        failure: None,
-    };
-    let report = Report {
-        created: true,
-        segments: 1,
-        ignored: folder.ignored,
-        ..Report::default()
-    };
+    let log = Log { disk, options, sealed: VecDeque::new(), active, spares: Vec::new(), next: 1, failure: None };
+    let report = Report { created: true, segments: 1, ignored: folder.ignored, ..Report::default() };
     Ok((log, Vec::new(), report))
 }
 
-fn read_all<S: Storage>(
-    disk: &mut Disk<S>,
-    generations: &[u64],
-) -> Result<Vec<Segment<S::File>>, OpenError> {
+fn read_all<S: Storage>(disk: &mut Disk<S>, generations: &[u64]) -> Result<Vec<Segment<S::File>>, OpenError> {
     let mut buffer = Vec::new();
     let mut segments = Vec::with_capacity(generations.len());
     for (position, &generation) in generations.iter().enumerate() {
@@ -171,35 +150,19 @@ fn read_segment<S: Storage>(
         Err(Unreadable::Fault(fault)) => Err(fault),
         Err(Unreadable::NotOurs) => return Err(OpenError::NotOurs { file: file.name }),
         Err(Unreadable::Version(version)) => {
-            return Err(OpenError::UnknownVersion {
-                file: file.name,
-                version,
-                known: VERSION,
-            });
+            return Err(OpenError::UnknownVersion { file: file.name, version, known: VERSION });
         }
         Ok(header) => {
             let outline = Outline::of(buffer, header, |link| records.extend(record(link)));
             if outline.stop != Stop::Sealed {
-                let used = buffer
-                    .iter()
-                    .rposition(|&byte| byte != 0)
-                    .map_or(0, |last| last as u64 + 1);
+                let used = buffer.iter().rposition(|&byte| byte != 0).map_or(0, |last| last as u64 + 1);
                 written = used.next_multiple_of(HEADER_BLOCK);
             }
             Ok(outline)
         }
     };
-    let survey = Survey {
-        file: file.name.clone(),
-        generation,
-        outline,
-    };
-    Ok(Segment {
-        file,
-        survey,
-        records,
-        written,
-    })
+    let survey = Survey { file: file.name.clone(), generation, outline };
+    Ok(Segment { file, survey, records, written })
 }
 
 fn record(link: &Link<'_>) -> Option<Record> {
@@ -226,20 +189,11 @@ fn mend<S: Storage>(
     }
     let spares = keep_spares(&mut disk, &options, folder.spares)?;
     let last = segments.pop().expect("the log ends in one of its segments");
-    let outline = last
-        .survey
-        .outline
-        .expect("the verdict reads all segments of the log");
+    let outline = last.survey.outline.expect("the verdict reads all segments of the log");
     let cut = erase_tail(&mut disk, &last.file, &outline)?;
 
-    let retired: Vec<Sealed> = segments
-        .drain(..extent.begin)
-        .map(|segment| sealed(&segment.survey))
-        .collect();
-    let sealed = segments
-        .iter()
-        .map(|segment| sealed(&segment.survey))
-        .collect();
+    let retired: Vec<Sealed> = segments.drain(..extent.begin).map(|segment| sealed(&segment.survey)).collect();
+    let sealed = segments.iter().map(|segment| sealed(&segment.survey)).collect();
     let report = Report {
         created: false,
         segments: segments.len() + 1,
@@ -255,21 +209,10 @@ fn mend<S: Storage>(
         written: last.written,
         chain: outline.chain,
     };
-    let mut log = Log {
-        disk,
-        options,
-        sealed,
-        active,
-        spares,
-        next: outline.next,
-        failure: None,
-    };
+    let mut log = Log { disk, options, sealed, active, spares, next: outline.next, failure: None };
     log.recycle(&retired)?;
     log.mark()?;
-    let records = segments
-        .into_iter()
-        .map(|segment| segment.records)
-        .chain([last.records]);
+    let records = segments.into_iter().map(|segment| segment.records).chain([last.records]);
     Ok((log, records.flatten().collect(), report))
 }
 
@@ -278,11 +221,7 @@ fn mend<S: Storage>(
 fn sealed(survey: &Survey) -> Sealed {
     let header = survey.outline.as_ref().ok().map(|outline| outline.header);
     let (first, size) = header.map_or((0, 0), |header| (header.first, header.size));
-    Sealed {
-        generation: survey.generation,
-        first,
-        size,
-    }
+    Sealed { generation: survey.generation, first, size }
 }
 
 /// Erases records behind the end of the log, so that no later recovery can find them chained to a record that is
@@ -292,12 +231,7 @@ fn erase_tail<S: Storage>(
     file: &Named<S::File>,
     outline: &Outline,
 ) -> Result<Option<Cut>, Failure> {
-    let Outline {
-        position,
-        next,
-        evidence,
-        ..
-    } = outline;
+    let Outline { position, next, evidence, .. } = outline;
     if evidence.records == 0 {
         return Ok(None);
     }
@@ -312,11 +246,7 @@ fn erase_tail<S: Storage>(
     }))
 }
 /// Keeps as many spares of the right size as the options allow, and removes the others.
-fn keep_spares<S: Storage>(
-    disk: &mut Disk<S>,
-    options: &Options,
-    names: Vec<String>,
-) -> Result<Vec<String>, Failure> {
+fn keep_spares<S: Storage>(disk: &mut Disk<S>, options: &Options, names: Vec<String>) -> Result<Vec<String>, Failure> {
     let mut kept = Vec::new();
     for name in names {
         let file = disk.open(name)?;

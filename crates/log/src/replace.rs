@@ -27,11 +27,7 @@ pub fn replace<S: Storage>(storage: &mut S, name: &str, content: &[u8]) -> Resul
 
 /// The file's content, or nothing if there is no such file. One that is longer than `limit` bytes is not read: an
 /// error of kind `FileTooLarge`.
-pub fn read<S: Storage>(
-    storage: &mut S,
-    name: &str,
-    limit: u64,
-) -> Result<Option<Vec<u8>>, Failure> {
+pub fn read<S: Storage>(storage: &mut S, name: &str, limit: u64) -> Result<Option<Vec<u8>>, Failure> {
     let mut disk = Disk { storage };
     let file = match disk.open(name.to_owned()) {
         Err(failure) if failure.source.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -43,11 +39,7 @@ pub fn read<S: Storage>(
             io::ErrorKind::FileTooLarge,
             format!("it has {length} bytes, and {limit} is the most such a file can have"),
         );
-        return Err(Failure {
-            operation: Operation::Read,
-            file: file.name,
-            source: error.into(),
-        });
+        return Err(Failure { operation: Operation::Read, file: file.name, source: error.into() });
     };
     let mut content = vec![0; length];
     disk.read_at(&file, 0, &mut content)?;

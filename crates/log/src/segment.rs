@@ -5,9 +5,7 @@ use std::io::IoSlice;
 
 use crate::disk::{Disk, Named};
 use crate::error::{Failure, Operation};
-use crate::format::{
-    HEADER_BLOCK, HEADER_BLOCK_LENGTH, SEGMENT_HEADER, SegmentHeader, segment_name, unfinished_name,
-};
+use crate::format::{HEADER_BLOCK, HEADER_BLOCK_LENGTH, SEGMENT_HEADER, SegmentHeader, segment_name, unfinished_name};
 use crate::storage::Storage;
 
 /// The segment that is being written.
@@ -49,25 +47,14 @@ pub(crate) fn make_segment<S: Storage>(
     disk.rename(&file.name, &name)?;
     disk.sync_folder()?;
     file.name = name;
-    Ok(Active {
-        file,
-        header,
-        position: HEADER_BLOCK,
-        written,
-        chain: header.chain(),
-    })
+    Ok(Active { file, header, position: HEADER_BLOCK, written, chain: header.chain() })
 }
 
 /// A file of full length with a durable header, under a name that makes it no part of the log yet.
-fn new_file<S: Storage>(
-    disk: &mut Disk<S>,
-    header: SegmentHeader,
-) -> Result<Named<S::File>, Failure> {
+fn new_file<S: Storage>(disk: &mut Disk<S>, header: SegmentHeader) -> Result<Named<S::File>, Failure> {
     let name = unfinished_name(header.generation);
     let file = disk.create(name.clone())?;
-    let made = disk
-        .allocate(&file, header.size)
-        .and_then(|()| write_header(disk, &file, header));
+    let made = disk.allocate(&file, header.size).and_then(|()| write_header(disk, &file, header));
     match made {
         Ok(()) => Ok(file),
         Err(failure) => {
@@ -79,25 +66,15 @@ fn new_file<S: Storage>(
     }
 }
 
-fn write_header<S: Storage>(
-    disk: &mut Disk<S>,
-    file: &Named<S::File>,
-    header: SegmentHeader,
-) -> Result<(), Failure> {
+fn write_header<S: Storage>(disk: &mut Disk<S>, file: &Named<S::File>, header: SegmentHeader) -> Result<(), Failure> {
     let zeros = [0; HEADER_BLOCK_LENGTH - SEGMENT_HEADER];
-    disk.write_at(
-        file,
-        0,
-        &[IoSlice::new(&header.encode()), IoSlice::new(&zeros)],
-    )?;
+    disk.write_at(file, 0, &[IoSlice::new(&header.encode()), IoSlice::new(&zeros)])?;
     disk.sync(file)
 }
 
 /// Whether a new segment could not be made for want of space, at a point where nothing refers to it yet.
 pub(crate) fn unmade_for_space(failure: &Failure) -> bool {
-    let before_its_name = matches!(
-        failure.operation,
-        Operation::Create | Operation::Allocate | Operation::Write | Operation::Sync
-    );
+    let before_its_name =
+        matches!(failure.operation, Operation::Create | Operation::Allocate | Operation::Write | Operation::Sync);
     before_its_name && failure.is_full()
 }

@@ -34,8 +34,7 @@ pub trait Storage: Send {
     fn read_at(&mut self, file: &Self::File, offset: u64, buffer: &mut [u8]) -> io::Result<()>;
 
     /// Writes all parts, one behind the other, from `offset`. After an error any part of it may have been written.
-    fn write_at(&mut self, file: &Self::File, offset: u64, parts: &[IoSlice<'_>])
-    -> io::Result<()>;
+    fn write_at(&mut self, file: &Self::File, offset: u64, parts: &[IoSlice<'_>]) -> io::Result<()>;
 
     /// Returns when all that was written to the file, and its length, would survive a loss of power.
     fn sync(&mut self, file: &Self::File) -> io::Result<()>;
@@ -82,12 +81,7 @@ impl<S: Storage> Storage for &mut S {
         (**self).read_at(file, offset, buffer)
     }
 
-    fn write_at(
-        &mut self,
-        file: &Self::File,
-        offset: u64,
-        parts: &[IoSlice<'_>],
-    ) -> io::Result<()> {
+    fn write_at(&mut self, file: &Self::File, offset: u64, parts: &[IoSlice<'_>]) -> io::Result<()> {
         (**self).write_at(file, offset, parts)
     }
 

@@ -28,11 +28,7 @@ pub(crate) struct Outline {
 
 impl Outline {
     /// Reads a whole segment, showing each record of its chain.
-    pub(crate) fn of(
-        bytes: &[u8],
-        header: SegmentHeader,
-        mut show: impl FnMut(&Link<'_>),
-    ) -> Outline {
+    pub(crate) fn of(bytes: &[u8], header: SegmentHeader, mut show: impl FnMut(&Link<'_>)) -> Outline {
         let (mut durable, mut oldest) = (header.durable(), header.oldest);
         let mut walk = Walk::new(bytes, header);
         for link in walk.by_ref() {
@@ -47,16 +43,7 @@ impl Outline {
         };
         let durable = durable.max(evidence.durable);
         let (position, next, chain) = (walk.position, walk.next, walk.chain);
-        Outline {
-            header,
-            position,
-            next,
-            chain,
-            stop,
-            evidence,
-            durable,
-            oldest,
-        }
+        Outline { header, position, next, chain, stop, evidence, durable, oldest }
     }
 
     /// Whether anything was ever appended to it.
@@ -84,24 +71,14 @@ pub(crate) struct Extent {
 
 /// Judges segments given in ascending order of their generations.
 pub(crate) fn verdict(surveys: &[&Survey]) -> Result<Extent, OpenError> {
-    let oldest = surveys
-        .iter()
-        .filter_map(|survey| survey.outline.as_ref().ok())
-        .map(|outline| outline.oldest)
-        .max();
+    let oldest = surveys.iter().filter_map(|survey| survey.outline.as_ref().ok()).map(|outline| outline.oldest).max();
     let oldest = oldest.unwrap_or(1);
-    let begin = surveys
-        .iter()
-        .take_while(|survey| survey.generation < oldest)
-        .count();
+    let begin = surveys.iter().take_while(|survey| survey.generation < oldest).count();
     let live = &surveys[begin..];
     let outlines = readable(live)?;
     let end = find_end(live, &outlines, oldest)?;
     judge(&live[end].file, outlines[end], &outlines[end + 1..])?;
-    Ok(Extent {
-        begin,
-        end: begin + end,
-    })
+    Ok(Extent { begin, end: begin + end })
 }
 
 fn readable<'a>(live: &[&'a Survey]) -> Result<Vec<&'a Outline>, OpenError> {
@@ -127,9 +104,7 @@ fn find_end(live: &[&Survey], outlines: &[&Outline], oldest: u64) -> Result<usiz
     for (position, (survey, outline)) in live.iter().zip(outlines).enumerate() {
         let header = outline.header;
         if header.generation != due {
-            return Err(OpenError::MissingSegment {
-                file: segment_name(due),
-            });
+            return Err(OpenError::MissingSegment { file: segment_name(due) });
         }
         if let Some((first, previous)) = link
             && (header.first, header.previous) != (first, previous)
@@ -142,54 +117,25 @@ fn find_end(live: &[&Survey], outlines: &[&Outline], oldest: u64) -> Result<usiz
         link = Some((outline.next, outline.chain));
         due += 1;
     }
-    Err(OpenError::MissingSegment {
-        file: segment_name(due),
-    })
+    Err(OpenError::MissingSegment { file: segment_name(due) })
 }
 
 /// An error if the record due at the end was acknowledged, as far as anything behind it tells.
 fn judge(file: &str, end: &Outline, behind: &[&Outline]) -> Result<(), OpenError> {
-    let durable = behind
-        .iter()
-        .map(|outline| outline.durable)
-        .fold(end.evidence.durable, u64::max);
+    let durable = behind.iter().map(|outline| outline.durable).fold(end.evidence.durable, u64::max);
     // A roll that was interrupted leaves one successor without a record. Anything else was used.
-    if durable < end.next
-        && behind.len() <= 1
-        && !behind.iter().any(|outline| outline.is_lived_in())
-    {
+    if durable < end.next && behind.len() <= 1 && !behind.iter().any(|outline| outline.is_lived_in()) {
         return Ok(());
     }
     let fault = match end.stop {
         Stop::Broken(fault) => fault,
         Stop::Marked | Stop::Sealed => Fault::NoRecord,
     };
-    let intact = end
-        .evidence
-        .intact
-        .or(behind.first().map(|outline| outline.header.first));
-    Err(damaged(
-        file,
-        end.position as u64,
-        Some(end.next),
-        fault,
-        intact,
-    ))
+    let intact = end.evidence.intact.or(behind.first().map(|outline| outline.header.first));
+    Err(damaged(file, end.position as u64, Some(end.next), fault, intact))
 }
 
-fn damaged(
-    file: &str,
-    offset: u64,
-    sequence: Option<u64>,
-    fault: Fault,
-    intact: Option<u64>,
-) -> OpenError {
+fn damaged(file: &str, offset: u64, sequence: Option<u64>, fault: Fault, intact: Option<u64>) -> OpenError {
     let (sequence, intact) = (sequence.map(Sequence), intact.map(Sequence));
-    OpenError::Damaged {
-        file: file.to_owned(),
-        offset,
-        sequence,
-        fault,
-        intact,
-    }
+    OpenError::Damaged { file: file.to_owned(), offset, sequence, fault, intact }
 }

@@ -2,8 +2,8 @@
 //! Pure; shared by recovery, which decides, and the inspector, which only tells.
 
 use crate::format::{
-    ALIGNMENT, Fault, HEADER_BLOCK_LENGTH, Kind, RECORD_HEADER_LENGTH, RecordHeader, SegmentHeader,
-    body_checksum, record_size, u64_at,
+    ALIGNMENT, Fault, HEADER_BLOCK_LENGTH, Kind, RECORD_HEADER_LENGTH, RecordHeader, SegmentHeader, body_checksum,
+    record_size, u64_at,
 };
 
 /// How the chain of a segment ends.
@@ -41,33 +41,19 @@ pub(crate) struct Walk<'a> {
 impl<'a> Walk<'a> {
     /// Begins at the first record of a segment given whole, header block included.
     pub(crate) fn new(bytes: &'a [u8], header: SegmentHeader) -> Walk<'a> {
-        Walk {
-            bytes,
-            header,
-            position: HEADER_BLOCK_LENGTH,
-            next: header.first,
-            chain: header.chain(),
-            stop: None,
-        }
+        Walk { bytes, header, position: HEADER_BLOCK_LENGTH, next: header.first, chain: header.chain(), stop: None }
     }
 
     /// Reads what stands at the position: a record, or the reason why none does.
     fn read(&self) -> Result<(Link<'a>, u32, usize), Stop> {
-        let SegmentHeader {
-            generation, salt, ..
-        } = self.header;
-        let (header, checksum) = RecordHeader::decode(self.bytes, self.position, generation, salt)
-            .ok_or(Stop::Broken(Fault::NoRecord))?;
-        if header.kind == Kind::Mark
-            && header.previous == self.chain
-            && header.sequence == self.next - 1
-        {
+        let SegmentHeader { generation, salt, .. } = self.header;
+        let (header, checksum) =
+            RecordHeader::decode(self.bytes, self.position, generation, salt).ok_or(Stop::Broken(Fault::NoRecord))?;
+        if header.kind == Kind::Mark && header.previous == self.chain && header.sequence == self.next - 1 {
             return Err(Stop::Marked);
         }
         if header.sequence != self.next {
-            return Err(Stop::Broken(Fault::OutOfOrder {
-                found: header.sequence,
-            }));
+            return Err(Stop::Broken(Fault::OutOfOrder { found: header.sequence }));
         }
         if header.previous != self.chain || header.kind == Kind::Mark {
             return Err(Stop::Broken(Fault::Unchained));
@@ -76,30 +62,17 @@ impl<'a> Walk<'a> {
         let end = self.position.saturating_add(size);
         let length = header.length as usize;
         let begin = self.position + RECORD_HEADER_LENGTH;
-        let Some(padded) = self
-            .bytes
-            .get(begin..end)
-            .filter(|_| header.durable < header.sequence)
-        else {
+        let Some(padded) = self.bytes.get(begin..end).filter(|_| header.durable < header.sequence) else {
             return Err(Stop::Broken(Fault::Impossible));
         };
         // The padding is zero if it is intact: it is part of the checksum.
         if header.body != body_checksum(salt, &[padded]) {
             return Err(Stop::Broken(Fault::Body));
         }
-        let link = Link {
-            offset: self.position,
-            header,
-            body: &padded[..length],
-        };
+        let link = Link { offset: self.position, header, body: &padded[..length] };
         let possible = header.kind != Kind::Release
-            || length == 8
-                && released_before(&link).is_some_and(|oldest| (1..=generation).contains(&oldest));
-        if possible {
-            Ok((link, checksum, end))
-        } else {
-            Err(Stop::Broken(Fault::Impossible))
-        }
+            || length == 8 && released_before(&link).is_some_and(|oldest| (1..=generation).contains(&oldest));
+        if possible { Ok((link, checksum, end)) } else { Err(Stop::Broken(Fault::Impossible)) }
     }
 }
 
@@ -150,28 +123,17 @@ pub(crate) struct Evidence {
 impl Evidence {
     /// Looks at every place from `from` on where a record could stand.
     pub(crate) fn behind(bytes: &[u8], header: &SegmentHeader, from: usize) -> Evidence {
-        let mut evidence = Evidence {
-            end: from,
-            ..Evidence::default()
-        };
+        let mut evidence = Evidence { end: from, ..Evidence::default() };
         for offset in (from..bytes.len()).step_by(ALIGNMENT) {
-            let Some((found, _)) =
-                RecordHeader::decode(bytes, offset, header.generation, header.salt)
-            else {
+            let Some((found, _)) = RecordHeader::decode(bytes, offset, header.generation, header.salt) else {
                 continue;
             };
             evidence.durable = evidence.durable.max(found.durable);
             let size = usize::try_from(record_size(u64::from(found.length))).unwrap_or(usize::MAX);
-            evidence.end = evidence
-                .end
-                .max(offset.saturating_add(size).min(bytes.len()));
+            evidence.end = evidence.end.max(offset.saturating_add(size).min(bytes.len()));
             if found.kind != Kind::Mark {
                 evidence.records += 1;
-                evidence.intact = Some(
-                    evidence
-                        .intact
-                        .map_or(found.sequence, |least| least.min(found.sequence)),
-                );
+                evidence.intact = Some(evidence.intact.map_or(found.sequence, |least| least.min(found.sequence)));
             }
         }
         evidence
