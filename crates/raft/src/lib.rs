@@ -26,6 +26,10 @@ mod roles;
 mod rounds;
 mod snapshots;
 mod status;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+#[cfg(test)]
+mod tests;
 mod transfer;
 mod types;
 

@@ -5,13 +5,7 @@ use proptest::prelude::*;
 use super::Log;
 use crate::disk::Recovered;
 use crate::membership::Membership;
-use crate::types::{Body, Entry, Index, LogId, NodeId, Payload, SnapshotMeta, Term, Ticket};
-
-impl Payload for u8 {
-    fn weight(&self) -> usize {
-        1
-    }
-}
+use crate::types::{Body, Entry, Index, LogId, NodeId, SnapshotMeta, Term, Ticket};
 
 /// One thing that can happen to a log.
 #[derive(Clone, Debug)]

@@ -1,0 +1,3 @@
+//! Tests of whole ensembles: golden scripts, and a walker that picks at random.
+
+mod walker;
