@@ -38,7 +38,9 @@ pub(crate) fn validate(path: &str) -> Result<(), &'static str> {
         match name {
             "" => return Err("a path has no empty names and does not end with /"),
             "." | ".." => return Err("a path is never relative"),
-            _ if name.chars().any(is_forbidden) => return Err("a path holds no control, private or surrogate characters"),
+            _ if name.chars().any(is_forbidden) => {
+                return Err("a path holds no control, private or surrogate characters");
+            }
             _ => {}
         }
     }
@@ -102,7 +104,10 @@ pub(crate) fn name_in_key(key: &[u8]) -> &[u8] {
 /// The paths above this one, the nearest first, the root last.
 pub(crate) fn ancestors(path: &str) -> impl Iterator<Item = &str> {
     let first = if path == ROOT { None } else { split(path).map(|(parent, _)| canonical(parent)) };
-    std::iter::successors(first, |path| if *path == ROOT { None } else { split(path).map(|(parent, _)| canonical(parent)) })
+    std::iter::successors(
+        first,
+        |path| if *path == ROOT { None } else { split(path).map(|(parent, _)| canonical(parent)) },
+    )
 }
 
 #[cfg(test)]
@@ -114,8 +119,11 @@ mod tests {
         for good in ["/", "/a", "/a/b", "/a/.b", "/a/b.", "/a/..b", "/a/...", "/ä/日本", "/a b", "/a/\u{d7ff}"] {
             assert_eq!(validate(good), Ok(()), "{good:?}");
         }
-        let bad = ["", "a", "a/b", "/a/", "//", "//a", "/a//b", "/.", "/..", "/a/.", "/a/../b", "/a\0", "/a\u{1}", "/a\u{7f}"];
-        for bad in bad.into_iter().chain(["/a\u{9f}", "/\u{e000}", "/\u{f8ff}", "/\u{fff0}", "/\u{fffd}", "/\u{1f600}"]) {
+        let bad = [
+            "", "a", "a/b", "/a/", "//", "//a", "/a//b", "/.", "/..", "/a/.", "/a/../b", "/a\0", "/a\u{1}", "/a\u{7f}",
+        ];
+        for bad in bad.into_iter().chain(["/a\u{9f}", "/\u{e000}", "/\u{f8ff}", "/\u{fff0}", "/\u{fffd}", "/\u{1f600}"])
+        {
             assert!(validate(bad).is_err(), "{bad:?}");
         }
     }

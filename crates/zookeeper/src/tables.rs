@@ -247,11 +247,6 @@ impl<'a> Tree<'a> {
         self.0.get(ACCESS, path::canonical(path).as_bytes()).map(|row| AccessList::parse(row.value()))
     }
 
-    /// Whether the node has a row of counters.
-    pub(crate) fn has_counters(self, path: &str) -> bool {
-        self.children_row(path).is_some()
-    }
-
     /// Revision at which the list of a node's children last changed.
     pub(crate) fn children_modified(self, path: &str, node: &Node<'_>) -> u64 {
         match self.children_row(path) {

@@ -24,7 +24,6 @@ pub(crate) enum Code {
     SessionMoved = -118,
     NoWatcher = -121,
     ReconfigDisabled = -123,
-    QuotaExceeded = -125,
 }
 
 impl Code {

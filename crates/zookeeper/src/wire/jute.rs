@@ -188,13 +188,4 @@ impl Writer {
         self.bytes.put_slice(bytes);
         self
     }
-
-    /// Overwrites an int that was written before, at a byte position.
-    pub(crate) fn patch_int(&mut self, at: usize, value: i32) {
-        self.bytes[at..at + 4].copy_from_slice(&value.to_be_bytes());
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.bytes.len()
-    }
 }

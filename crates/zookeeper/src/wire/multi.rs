@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use super::{Code, CreateRequest, Malformed, OpCode, PathWithNumber, PathWithWatch, Reader, SetDataRequest, Stat, Writer};
+use super::{
+    Code, CreateRequest, Malformed, OpCode, PathWithNumber, PathWithWatch, Reader, SetDataRequest, Stat, Writer,
+};
 
 /// One operation of a multi or multiRead.
 #[derive(Clone, Debug, PartialEq, Eq)]

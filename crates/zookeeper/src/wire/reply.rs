@@ -10,8 +10,6 @@ pub(crate) mod xid {
     pub(crate) const EVENT: i32 = -1;
     /// A ping.
     pub(crate) const PING: i32 = -2;
-    /// An identity is added.
-    pub(crate) const AUTH: i32 = -4;
 }
 
 /// What a reply begins with.
@@ -20,7 +18,8 @@ pub(crate) struct ReplyHeader {
     pub(crate) xid: i32,
     /// The newest transaction the reply may have seen.
     pub(crate) zxid: i64,
-    pub(crate) code: Code,
+    /// The number of a [`Code`].
+    pub(crate) code: i32,
 }
 
 impl ReplyHeader {
@@ -31,10 +30,10 @@ impl ReplyHeader {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(i32)]
 pub(crate) enum EventKind {
-    NodeCreated = 1,
-    NodeDeleted = 2,
-    NodeDataChanged = 3,
-    NodeChildrenChanged = 4,
+    Created = 1,
+    Deleted = 2,
+    DataChanged = 3,
+    ChildrenChanged = 4,
 }
 
 /// One event for one client.
@@ -51,7 +50,7 @@ pub(crate) fn write_reply(out: &mut BytesMut, header: ReplyHeader, body: &[u8]) 
     put_length(out, ReplyHeader::BYTES + body.len());
     out.put_i32(header.xid);
     out.put_i64(header.zxid);
-    out.put_i32(header.code.number());
+    out.put_i32(header.code);
     out.put_slice(body);
 }
 
@@ -61,7 +60,7 @@ pub(crate) fn write_event(out: &mut BytesMut, event: &Event) {
     const SYNC_CONNECTED: i32 = 3;
     let mut body = Writer::with_capacity(12 + event.path.len());
     body.int(event.kind as i32).int(SYNC_CONNECTED).string(&event.path);
-    write_reply(out, ReplyHeader { xid: xid::EVENT, zxid: event.zxid, code: Code::Ok }, &body.finish());
+    write_reply(out, ReplyHeader { xid: xid::EVENT, zxid: event.zxid, code: Code::Ok.number() }, &body.finish());
 }
 
 /// Appends the answer to the first frame of a connection.

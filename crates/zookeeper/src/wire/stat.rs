@@ -28,9 +28,6 @@ pub(crate) struct Stat {
 }
 
 impl Stat {
-    /// Bytes on the wire.
-    pub(crate) const BYTES: usize = 68;
-
     pub(crate) fn write(&self, writer: &mut Writer) {
         writer
             .long(self.created_zxid)
