@@ -1,1 +1,29 @@
-//! The ZooKeeper protocol: wire, prepare, serve, watch.
+//! The ZooKeeper protocol over the member: clients and tools of ZooKeeper use it unmodified.
+//!
+//! - `wire` is the protocol's bytes.
+//! - `prepare` decides what changes: it runs on the leader and turns requests into rows ([`ZooKeeper`]).
+//! - `tables` and `path` say what the tree of nodes looks like in rows; `read` makes records of them; `identity`
+//!   holds access lists against who a client is.
+//! - `watch` turns changes of rows into a connection's events.
+//! - `serve` is the front end: connections, order, sessions, four-letter words ([`serve`](fn@serve)).
+//!
+//! A session is a lease of the member's, a zxid is a revision of its state. It may not know of another protocol, of
+//! the consensus below, or of files.
+//!
+//! Not here (yet): quotas, SASL, x509 identities, reconfig, local sessions, read-only mode, TLS.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that unwraps nothing has failed"))]
+
+mod identity;
+mod options;
+mod path;
+mod prepare;
+mod read;
+mod serve;
+mod tables;
+mod watch;
+mod wire;
+
+pub use options::{Options, Rules};
+pub use prepare::{PROTOCOL, ZooKeeper};
+pub use serve::serve;

@@ -1,0 +1,385 @@
+//! One client's side of its session: its requests in order, its answers, its watches. It moves no bytes itself; the
+//! connection feeds it frames and empties its output.
+//!
+//! Order, stated once: requests are answered in the order in which they came, pings excepted. What the leader
+//! decides is handed to it at once, so writes are pipelined; a read waits until everything before it is answered,
+//! and then sees all of it. Before an answer that saw revision *r* leaves, all events up to *r* leave; events after
+//! *r* wait until the answer has left.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use node::{Delivery, Failure, Mailbox, Pending, Reply, View};
+use tokio::time::Instant;
+use tracing::{debug, info};
+
+use super::front::{Front, Guest, Place};
+use super::handshake::{Established, Stream, keep_hold};
+use super::pulse::Pulse;
+use crate::identity;
+use crate::prepare::{Decision, Hold, PROTOCOL, Request};
+use crate::watch::{Order, Watches};
+use crate::wire::{
+    AuthRequest, Code, Identity, OpCode, Reader, ReplyHeader, RequestHeader, write_event, write_reply, xid,
+};
+
+/// The watch for the session's own row; those of the client are numbered from 1.
+const SESSION_TOKEN: u64 = 0;
+
+/// How long a connection that is over may take to hand over its last answers.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// A request that waits for its turn or its answer.
+pub(super) struct Waiting {
+    pub(super) xid: i32,
+    /// Bytes it came in.
+    weight: usize,
+    since: Instant,
+    pub(super) state: Stage,
+}
+
+/// What a request waits for.
+pub(super) enum Stage {
+    /// The leader's decision.
+    Decided { opcode: OpCode, pending: Pending<Reply> },
+    /// A state that holds everything that was committed when the client asked.
+    Synced { path: String, pending: Pending<Arc<View>> },
+    /// Only its turn.
+    Read { opcode: OpCode, body: Bytes, identities: Arc<[Identity]> },
+    /// Its turn to be refused; with some refusals the connection ends.
+    Refused { code: Code, is_last: bool },
+}
+
+/// What came for the request at the head of the queue.
+pub(super) enum Answer {
+    Decided(Result<Reply, Failure>),
+    Synced(Result<Arc<View>, Failure>),
+}
+
+/// See the module.
+pub(super) struct Client {
+    pub(super) front: Arc<Front>,
+    place: Place,
+    pub(super) hold: Hold,
+    stream: Stream,
+    pub(super) mailbox: Mailbox,
+    pub(super) watches: Watches,
+    /// Watched paths as the counters of the front end have them.
+    counted_watches: usize,
+    /// A delivery that is newer than the answers that left so far allow.
+    pub(super) held: Option<Delivery>,
+    pub(super) identities: Arc<[Identity]>,
+    pub(super) queue: VecDeque<Waiting>,
+    queued_bytes: usize,
+    /// Bytes for the client.
+    pub(super) out: BytesMut,
+    /// The newest transaction that an answer told of.
+    seen: i64,
+    pub(super) pulse: Pulse,
+    /// Nothing more is done; what is in `out` may leave until then.
+    pub(super) closing: Option<Instant>,
+}
+
+impl Client {
+    pub(super) fn new(front: Arc<Front>, place: Place, established: Established, out: BytesMut) -> Client {
+        let Established { attached, stream, zxid } = established;
+        let address = place.guest.peer.ip().to_canonical().to_string();
+        place.guest.session.store(attached.hold.session.0, Ordering::Relaxed);
+        front.handle.touch(attached.hold.session);
+        let mailbox = front.handle.mailbox();
+        let is_held = keep_hold(&front, &mailbox, &attached, SESSION_TOKEN);
+        let timeout = Duration::from_millis(attached.timeout_milliseconds.into());
+        let mut client = Client {
+            front,
+            place,
+            hold: attached.hold,
+            stream,
+            mailbox,
+            watches: Watches::default(),
+            counted_watches: 0,
+            held: None,
+            identities: Arc::new([Identity::new(identity::IP, &address)]),
+            queue: VecDeque::new(),
+            queued_bytes: 0,
+            out,
+            seen: zxid,
+            pulse: Pulse::new(timeout, Instant::now()),
+            closing: None,
+        };
+        if !is_held {
+            client.close("its session ended or moved before it began");
+        }
+        client
+    }
+
+    /// Whether another request may be taken.
+    pub(super) fn accepts(&self) -> bool {
+        let options = &self.front.options;
+        self.closing.is_none()
+            && !self.is_full()
+            && self.queue.len() < options.outstanding_requests
+            && self.queued_bytes < options.outstanding_bytes
+    }
+
+    /// Whether the client must read before anything more is done for it.
+    pub(super) fn is_full(&self) -> bool {
+        self.out.len() >= self.front.options.output_bytes
+    }
+
+    /// Ends the connection, not the session.
+    pub(super) fn close(&mut self, reason: &str) {
+        if self.closing.is_none() {
+            debug!(session = %self.hold.session, peer = %self.guest().peer, "closing a connection: {reason}");
+            self.closing = Some(Instant::now() + FAREWELL);
+        }
+    }
+
+    /// The client gave a sign of life.
+    pub(super) fn beat(&mut self) {
+        if self.pulse.beat(Instant::now()) {
+            self.front.handle.touch(self.hold.session);
+        }
+    }
+
+    /// A sign of life that was held back is due.
+    pub(super) fn pass_pulse(&mut self) {
+        if self.pulse.pass_if_due(Instant::now()) {
+            self.front.handle.touch(self.hold.session);
+        }
+    }
+
+    /// Takes a request in.
+    pub(super) fn receive(&mut self, frame: &Bytes) {
+        self.front.counters.received.fetch_add(1, Ordering::Relaxed);
+        self.guest().received.fetch_add(1, Ordering::Relaxed);
+        let mut reader = Reader::new(frame);
+        let Ok(RequestHeader { xid, opcode: number }) = RequestHeader::read(&mut reader) else {
+            return self.close("a request without a header");
+        };
+        let body = frame.slice(RequestHeader::BYTES..);
+        match OpCode::from_number(number) {
+            Some(OpCode::Ping) => self.answer(xid::PING, self.seen, Code::Ok, &[]),
+            Some(OpCode::Auth) => self.authenticate(xid, &body),
+            Some(OpCode::Sync) => self.sync(xid, &body),
+            Some(opcode) if opcode.is_decided_by_leader() => self.submit(xid, opcode, &body),
+            // The real server answers these two so, and keeps the connection only for the first.
+            Some(OpCode::DeleteContainer) => self.refuse(xid, Code::Unimplemented, false),
+            None | Some(OpCode::Sasl) => self.refuse(xid, Code::Unimplemented, true),
+            Some(opcode) => {
+                let identities = self.identities.clone();
+                self.enqueue(xid, body.len(), Stage::Read { opcode, body, identities });
+            }
+        }
+    }
+
+    fn submit(&mut self, xid: i32, opcode: OpCode, body: &Bytes) {
+        let request =
+            Request::Operate { hold: self.hold, opcode: opcode.number(), identities: self.identities.to_vec(), body };
+        let pending = self.front.handle.submit(PROTOCOL, self.stream.id, request.encode());
+        self.enqueue(xid, body.len(), Stage::Decided { opcode, pending });
+    }
+
+    fn sync(&mut self, xid: i32, body: &Bytes) {
+        match Reader::new(body).string() {
+            Ok(path) => {
+                let pending = self.front.handle.barrier();
+                self.enqueue(xid, body.len(), Stage::Synced { path: path.into_owned(), pending });
+            }
+            Err(_) => self.refuse(xid, Code::MarshallingError, false),
+        }
+    }
+
+    /// Answers at once: what follows on the connection is asked in the new identity's name already.
+    fn authenticate(&mut self, xid: i32, body: &[u8]) {
+        let Ok(AuthRequest { scheme, credentials }) = AuthRequest::read(&mut Reader::new(body)) else {
+            return self.close("an authentication that is malformed");
+        };
+        let proven = match scheme.as_ref() {
+            identity::DIGEST => identity::digest_identity(credentials),
+            // The address is known anyway.
+            identity::IP => return self.answer(xid, 0, Code::Ok, &[]),
+            _ => {
+                self.front.counters.auth_failed.fetch_add(1, Ordering::Relaxed);
+                self.answer(xid, 0, Code::AuthFailed, &[]);
+                return self.close("an authentication by an unknown scheme");
+            }
+        };
+        let is_super = self.front.options.super_digest.as_ref().is_some_and(|digest| *digest == proven.id);
+        let added = is_super.then(|| Identity::new(identity::SUPER, "")).into_iter().chain([proven]);
+        let mut identities = self.identities.to_vec();
+        for identity in added {
+            if !identities.contains(&identity) {
+                identities.push(identity);
+            }
+        }
+        self.identities = identities.into();
+        self.answer(xid, 0, Code::Ok, &[]);
+    }
+
+    fn refuse(&mut self, xid: i32, code: Code, is_last: bool) {
+        self.enqueue(xid, 0, Stage::Refused { code, is_last });
+    }
+
+    fn enqueue(&mut self, xid: i32, weight: usize, state: Stage) {
+        self.queue.push_back(Waiting { xid, weight, since: Instant::now(), state });
+        self.queued_bytes += weight;
+        self.guest().queued.store(self.queue.len() as u64, Ordering::Relaxed);
+        self.front.counters.outstanding.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn dequeue(&mut self) -> Option<Waiting> {
+        let waiting = self.queue.pop_front()?;
+        self.queued_bytes -= waiting.weight;
+        self.guest().queued.store(self.queue.len() as u64, Ordering::Relaxed);
+        self.front.counters.outstanding.fetch_sub(1, Ordering::Relaxed);
+        self.front.counters.answered(waiting.since.elapsed());
+        Some(waiting)
+    }
+
+    /// Does all that waits only for its turn.
+    pub(super) async fn advance(&mut self) {
+        while self.closing.is_none()
+            && !self.is_full()
+            && matches!(self.queue.front(), Some(Waiting { state: Stage::Read { .. } | Stage::Refused { .. }, .. }))
+        {
+            let Some(Waiting { xid, state, .. }) = self.dequeue() else { return };
+            match state {
+                Stage::Read { opcode, body, identities } => self.read(xid, opcode, &body, &identities).await,
+                Stage::Refused { code, is_last } => {
+                    self.answer(xid, self.seen, code, &[]);
+                    if is_last {
+                        self.close("a request that this server does not know");
+                    }
+                }
+                Stage::Decided { .. } | Stage::Synced { .. } => unreachable!("only reads and refusals need no answer"),
+            }
+        }
+    }
+
+    /// The answer for the request at the head of the queue came.
+    pub(super) async fn complete(&mut self, answer: Answer) {
+        let Some(Waiting { xid, state, .. }) = self.dequeue() else { return };
+        match (state, answer) {
+            (Stage::Decided { opcode, .. }, Answer::Decided(Ok(reply))) => {
+                let decision = Decision::decode(&reply.bytes).expect("the leader answers with a decision");
+                self.tell_decision(xid, opcode, &decision).await;
+            }
+            (Stage::Synced { path, .. }, Answer::Synced(Ok(view))) => {
+                let mut body = crate::wire::Writer::new();
+                body.string(&path);
+                self.answer_after_events(xid, crate::tables::zxid(view.revision()), Code::Ok, &body.finish()).await;
+            }
+            (_, Answer::Decided(Err(failure)) | Answer::Synced(Err(failure))) => {
+                info!(%failure, session = %self.hold.session, "closing a connection whose request failed");
+                self.close("a request failed");
+            }
+            _ => unreachable!("what is awaited is what the head of the queue waits for"),
+        }
+    }
+
+    async fn tell_decision(&mut self, xid: i32, opcode: OpCode, decision: &Decision) {
+        if decision.code == Code::SessionMoved.number() {
+            return self.close("its session moved to another connection");
+        }
+        self.settle(decision.zxid).await;
+        self.answer_number(xid, decision.zxid, decision.code, &decision.body);
+        if decision.code == Code::SessionExpired.number() {
+            self.close("its session expired");
+        } else if opcode == OpCode::CloseSession {
+            self.close("the client closed its session");
+        }
+    }
+
+    /// Answers with what a state of this revision showed.
+    pub(super) async fn answer_after_events(&mut self, xid: i32, zxid: i64, code: Code, body: &[u8]) {
+        self.settle(zxid).await;
+        self.answer(xid, zxid, code, body);
+    }
+
+    /// Lets all events up to a transaction out.
+    pub(super) async fn settle(&mut self, zxid: i64) {
+        if self.watches.is_empty() {
+            return;
+        }
+        self.mailbox.settled(zxid.cast_unsigned()).await;
+        while let Some(delivery) = self.held.take().or_else(|| self.mailbox.try_recv()) {
+            match &delivery {
+                Delivery::Changes { revision, .. } if crate::tables::zxid(*revision) > zxid => {
+                    self.held = Some(delivery);
+                    return;
+                }
+                _ => self.deliver(&delivery),
+            }
+        }
+    }
+
+    /// Something changed that this connection watches.
+    pub(super) fn deliver(&mut self, delivery: &Delivery) {
+        let Delivery::Changes { revision, changes } = delivery else {
+            // The client comes back and says what it watched; what it missed is told from there.
+            return self.close("it read its events too slowly (mailbox_changes)");
+        };
+        for (_, change) in changes.iter().filter(|(token, _)| *token == SESSION_TOKEN) {
+            match &change.after {
+                None => self.close("its session ended"),
+                Some(row) if row.modified() != self.hold.revision => self.close("its session moved"),
+                Some(_) => {}
+            }
+        }
+        let outcome = self.watches.observe(crate::tables::zxid(*revision), changes);
+        for event in &outcome.events {
+            write_event(&mut self.out, event);
+            self.count_sent();
+        }
+        self.carry_out(outcome.orders);
+    }
+
+    /// Tells the mailbox.
+    pub(super) fn carry_out(&mut self, orders: Vec<Order>) {
+        for order in orders {
+            match order {
+                Order::Watch { token, table, interest } => {
+                    self.mailbox.watch(table, interest, token);
+                }
+                Order::Unwatch { token } => self.mailbox.unwatch(token),
+            }
+        }
+        self.count_watches(self.watches.len());
+    }
+
+    fn count_watches(&mut self, present: usize) {
+        let change = present as i64 - self.counted_watches as i64;
+        self.front.counters.watches.fetch_add(change, Ordering::Relaxed);
+        self.counted_watches = present;
+    }
+
+    pub(super) fn answer(&mut self, xid: i32, zxid: i64, code: Code, body: &[u8]) {
+        self.answer_number(xid, zxid, code.number(), body);
+    }
+
+    fn answer_number(&mut self, xid: i32, zxid: i64, code: i32, body: &[u8]) {
+        self.seen = self.seen.max(zxid);
+        write_reply(&mut self.out, ReplyHeader { xid, zxid, code }, body);
+        self.count_sent();
+    }
+
+    pub(super) fn count_sent(&self) {
+        self.front.counters.sent.fetch_add(1, Ordering::Relaxed);
+        self.guest().sent.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn guest(&self) -> &Guest {
+        &self.place.guest
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        let counters = &self.front.counters;
+        counters.outstanding.fetch_sub(self.queue.len() as i64, Ordering::Relaxed);
+        counters.watches.fetch_sub(self.counted_watches as i64, Ordering::Relaxed);
+    }
+}

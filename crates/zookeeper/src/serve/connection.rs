@@ -1,0 +1,125 @@
+//! One connection from its first byte to its last: the loop that moves bytes between a socket and a [`Client`].
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use node::{Delivery, Mailbox};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tracing::{debug, info};
+
+use super::client::{Answer, Client, Stage, Waiting};
+use super::front::{Front, Place};
+use super::handshake::{Greeting, establish, greet};
+use super::{sleep_until, words};
+use crate::wire::Frames;
+
+/// How much is read at once.
+const READ_BYTES: usize = 8 * 1024;
+
+/// Serves a connection until it ends.
+pub(super) async fn serve(front: Arc<Front>, socket: TcpStream, place: Place) {
+    let peer = place.guest.peer;
+    if let Err(error) = socket.set_nodelay(true) {
+        return debug!(%peer, %error, "the connection was gone before it began");
+    }
+    let (mut reader, mut writer) = socket.into_split();
+    let mut frames = Frames::new(front.options.packet_limit);
+    let mut out = BytesMut::new();
+
+    let greeted = tokio::time::timeout(front.options.handshake_timeout, greet(&mut reader, &mut frames)).await;
+    let frame = match greeted {
+        Ok(Greeting::Connect(frame)) => frame,
+        Ok(Greeting::Word(word)) => {
+            let report = words::report(&front, word);
+            let _ = writer.write_all(report.as_bytes()).await;
+            return;
+        }
+        Ok(Greeting::Nothing) => return,
+        Err(_) => return info!(%peer, "closing a connection that sent no request within handshake_timeout"),
+    };
+    match establish(&front, &frame, &mut out).await {
+        Some(established) => {
+            let client = Client::new(front, place, established, out);
+            converse(client, frames, reader, writer).await;
+        }
+        None => {
+            let _ = writer.write_all(&out).await;
+        }
+    }
+}
+
+async fn converse(
+    mut client: Client,
+    mut frames: Frames,
+    mut reader: impl AsyncRead + Unpin,
+    mut writer: impl AsyncWrite + Unpin,
+) {
+    loop {
+        // Requests that came together are answered together, as far as that needs no waiting.
+        while take_requests(&mut client, &mut frames) {
+            client.advance().await;
+        }
+        client.advance().await;
+        if client.closing.is_some() && client.out.is_empty() {
+            break;
+        }
+        let is_open = client.closing.is_none();
+        let may_answer = is_open && !client.is_full();
+        let accepts = client.accepts();
+        if accepts {
+            frames.buffer.reserve(READ_BYTES);
+        }
+        tokio::select! {
+            biased;
+            answer = answer_for_head(&mut client.queue), if may_answer => client.complete(answer).await,
+            delivery = next_delivery(&mut client.held, &client.mailbox), if may_answer => client.deliver(&delivery),
+            written = writer.write_buf(&mut client.out), if !client.out.is_empty() => match written {
+                Ok(1..) => {}
+                Ok(0) | Err(_) => break,
+            },
+            read = reader.read_buf(&mut frames.buffer), if accepts => match read {
+                Ok(1..) => client.beat(),
+                Ok(0) | Err(_) => break,
+            },
+            () = sleep_until(client.pulse.due()) => client.pass_pulse(),
+            () = sleep_until(client.closing) => break,
+        }
+    }
+    let _ = writer.shutdown().await;
+}
+
+/// Takes the requests that are there whole, as many as may be. Says whether there was one.
+fn take_requests(client: &mut Client, frames: &mut Frames) -> bool {
+    let mut took = false;
+    while client.accepts() {
+        match frames.next() {
+            Ok(Some(frame)) => client.receive(&frame),
+            Ok(None) => break,
+            Err(error) => {
+                info!(session = %client.hold.session, %error, "closing a connection");
+                client.close("a frame that cannot be");
+            }
+        }
+        took = true;
+    }
+    took
+}
+
+/// What the request at the head of the queue waits for. Safe to drop and to ask again.
+async fn answer_for_head(queue: &mut VecDeque<Waiting>) -> Answer {
+    match queue.front_mut().map(|waiting| &mut waiting.state) {
+        Some(Stage::Decided { pending, .. }) => Answer::Decided(pending.await),
+        Some(Stage::Synced { pending, .. }) => Answer::Synced(pending.await),
+        Some(Stage::Read { .. } | Stage::Refused { .. }) | None => std::future::pending().await,
+    }
+}
+
+/// The delivery that was held back, or the next one. Safe to drop and to ask again.
+async fn next_delivery(held: &mut Option<Delivery>, mailbox: &Mailbox) -> Delivery {
+    match held.take() {
+        Some(delivery) => delivery,
+        None => mailbox.recv().await,
+    }
+}

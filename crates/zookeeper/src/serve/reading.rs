@@ -1,0 +1,106 @@
+//! Reads: from the newest committed state here, each in its turn, with the watches they leave.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use node::View;
+
+use super::client::Client;
+use crate::identity;
+use crate::read::Desk;
+use crate::tables::zxid;
+use crate::watch::Mark;
+use crate::wire::{Code, Identity, MultiReply, OpCode, PathWithWatch, Reader, Writer};
+
+/// How to read a node.
+type ReadNode = fn(Desk<'_>, &str) -> Result<Bytes, Code>;
+
+impl Client {
+    /// Answers a request that is not the leader's to decide.
+    pub(super) async fn read(&mut self, xid: i32, opcode: OpCode, body: &[u8], identities: &[Identity]) {
+        match opcode {
+            OpCode::SetWatches | OpCode::SetWatches2 => return self.set_watches(xid, opcode, body).await,
+            OpCode::AddWatch => return self.add_watch(xid, body).await,
+            OpCode::CheckWatches | OpCode::RemoveWatches => return self.change_watches(xid, opcode, body).await,
+            OpCode::Exists | OpCode::GetData | OpCode::GetChildren | OpCode::GetChildren2 => {
+                match PathWithWatch::read(&mut Reader::new(body)) {
+                    Ok(request) if request.watch => {
+                        return self.read_and_watch(xid, opcode, &request.path, identities).await;
+                    }
+                    _ => {}
+                }
+            }
+            _ => {}
+        }
+        let view = self.front.handle.view();
+        let read = match opcode {
+            // A failure as a whole still carries an empty list of results.
+            OpCode::MultiRead => {
+                Desk { state: &view.state, identities }.multi(body).map_err(|code| (code, MultiReply::new().finish()))
+            }
+            _ => self.read_plain(&view, opcode, body, identities).map_err(|code| (code, Bytes::new())),
+        };
+        let (code, reply) = read.map_or_else(|failed| failed, |reply| (Code::Ok, reply));
+        self.answer_after_events(xid, zxid(view.revision()), code, &reply).await;
+    }
+
+    fn read_plain(&self, view: &View, opcode: OpCode, body: &[u8], identities: &[Identity]) -> Result<Bytes, Code> {
+        let desk = Desk { state: &view.state, identities };
+        let mut reader = Reader::new(body);
+        match opcode {
+            OpCode::GetAcl => desk.access(&reader.string()?),
+            OpCode::GetAllChildrenNumber => desk.descendants(&reader.string()?),
+            OpCode::GetEphemerals => {
+                // No prefix is the prefix of everything.
+                let prefix = reader.buffer()?.map_or(Cow::Borrowed(""), String::from_utf8_lossy);
+                Ok(desk.ephemerals(self.hold.session, &prefix))
+            }
+            OpCode::WhoAmI => Ok(who_am_i(identities)),
+            _ => {
+                let (_, read) = reading_of(opcode).ok_or(Code::Unimplemented)?;
+                read(desk, &PathWithWatch::read(&mut reader)?.path)
+            }
+        }
+    }
+
+    /// A read that leaves a watch. How that is done without missing or doubling an event is told in
+    /// [`crate::watch`].
+    async fn read_and_watch(&mut self, xid: i32, opcode: OpCode, path: &str, identities: &[Identity]) {
+        let (mark, read) = reading_of(opcode).expect("only reads of a node leave watches");
+        let orders = self.watches.reserve(path, mark);
+        self.carry_out(orders);
+        let view = self.front.handle.view();
+        self.settle(zxid(view.revision())).await;
+        let read = read(Desk { state: &view.state, identities }, path);
+        // Whoever asks whether a node is there wants to hear that it came, too.
+        if read.is_ok() || (opcode == OpCode::Exists && read == Err(Code::NoNode)) {
+            self.watches.set(path, mark);
+        } else {
+            let orders = self.watches.release(path, mark);
+            self.carry_out(orders);
+        }
+        let (code, reply) = read.map_or_else(|code| (code, Bytes::new()), |reply| (Code::Ok, reply));
+        self.answer_after_events(xid, zxid(view.revision()), code, &reply).await;
+    }
+}
+
+/// How an operation reads a node, and which mark it can leave there.
+fn reading_of(opcode: OpCode) -> Option<(Mark, ReadNode)> {
+    Some(match opcode {
+        OpCode::Exists => (Mark::Data, |desk, path| desk.exists(path)),
+        OpCode::GetData => (Mark::Data, |desk, path| desk.data(path)),
+        OpCode::GetChildren => (Mark::Children, |desk, path| desk.children(path)),
+        OpCode::GetChildren2 => (Mark::Children, |desk, path| desk.children_with_stat(path)),
+        _ => return None,
+    })
+}
+
+/// Who the client is to this server: schemes and names, no hashes.
+fn who_am_i(identities: &[Identity]) -> Bytes {
+    let mut reply = Writer::new();
+    reply.length(identities.len());
+    for identity in identities {
+        reply.string(&identity.scheme).string(identity::shown_name(identity));
+    }
+    reply.finish()
+}
