@@ -1,0 +1,333 @@
+//! The table of keys: each key of the configuration, once. Knows values and the structure they fill, no file.
+
+use std::time::Duration;
+
+use super::values::{Kind, Number};
+use super::{Configuration, Member, Port};
+
+/// One key: its name, where its value goes, what it may be, and what it is for.
+pub(crate) struct Key<T> {
+    /// The dotted name, as in `timing.heartbeat`.
+    pub(crate) name: &'static str,
+    /// What may stand there and where it goes.
+    pub(crate) kind: Kind<T>,
+    /// Whether it must be stated.
+    pub(crate) presence: Presence,
+    /// What it means, in a sentence or two.
+    pub(crate) help: &'static str,
+}
+
+/// What happens if a key is not stated.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Presence {
+    /// It must be stated, on each member for itself.
+    Own,
+    /// It must be stated, alike on all members.
+    Common,
+    /// Without it, the member listens at its address in the list of members. Each member for itself.
+    Listen,
+    /// It has a default. May be stated alike on all members.
+    Default,
+}
+
+const fn key<T>(
+    name: &'static str,
+    kind: Kind<T>,
+    presence: Presence,
+    help: &'static str,
+) -> Key<T> {
+    Key {
+        name,
+        kind,
+        presence,
+        help,
+    }
+}
+
+const fn milliseconds(count: u64) -> Duration {
+    Duration::from_millis(count)
+}
+
+const fn seconds(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+
+/// The keys of each `[[members]]` entry.
+pub(crate) const MEMBER_KEYS: &[Key<Member>] = &[
+    key(
+        "members.id",
+        Kind::Count(Number::Wide(|member| &mut member.id), 1, 65_535),
+        Presence::Common,
+        "The member's number. Unique, and never given to another member later.",
+    ),
+    key(
+        "members.name",
+        Kind::Text(|member| &mut member.name),
+        Presence::Common,
+        "The member's name: the one that `member` refers to.",
+    ),
+    key(
+        "members.peer",
+        Kind::Address(|member| member.addresses.get_mut(Port::Peer)),
+        Presence::Common,
+        "Where the other members reach it.",
+    ),
+    key(
+        "members.etcd",
+        Kind::Address(|member| member.addresses.get_mut(Port::Etcd)),
+        Presence::Common,
+        "Where etcd's clients reach it.",
+    ),
+    key(
+        "members.zookeeper",
+        Kind::Address(|member| member.addresses.get_mut(Port::ZooKeeper)),
+        Presence::Common,
+        "Where ZooKeeper's clients reach it.",
+    ),
+    key(
+        "members.admin",
+        Kind::Address(|member| member.addresses.get_mut(Port::Admin)),
+        Presence::Common,
+        "Where probes, metrics and people reach it, by HTTP.",
+    ),
+];
+
+/// All other keys.
+pub(crate) const KEYS: &[Key<Configuration>] = &[
+    key(
+        "ensemble",
+        Kind::Text(|c| &mut c.ensemble),
+        Presence::Common,
+        "The ensemble's name, the same on all members. Members of different ensembles refuse each other.",
+    ),
+    key(
+        "member",
+        Kind::Text(|c| &mut c.member),
+        Presence::Own,
+        "This member's name: one of those under `members`.",
+    ),
+    key(
+        "data",
+        Kind::Folder(|c| &mut c.data),
+        Presence::Own,
+        "The data folder. A relative path starts at the folder of the configuration file.",
+    ),
+    key(
+        "listen.peer",
+        Kind::Address(|c| c.listen.get_mut(Port::Peer)),
+        Presence::Listen,
+        "Where to listen for the other members, if not at `members.peer` (behind a container's network, for instance).",
+    ),
+    key(
+        "listen.etcd",
+        Kind::Address(|c| c.listen.get_mut(Port::Etcd)),
+        Presence::Listen,
+        "Where to listen for etcd's clients, if not at `members.etcd`.",
+    ),
+    key(
+        "listen.zookeeper",
+        Kind::Address(|c| c.listen.get_mut(Port::ZooKeeper)),
+        Presence::Listen,
+        "Where to listen for ZooKeeper's clients, if not at `members.zookeeper`.",
+    ),
+    key(
+        "listen.admin",
+        Kind::Address(|c| c.listen.get_mut(Port::Admin)),
+        Presence::Listen,
+        "Where to listen for probes, metrics and people, if not at `members.admin`.",
+    ),
+    key(
+        "timing.heartbeat",
+        Kind::Time(|c| &mut c.timing.heartbeat, milliseconds(5), seconds(10)),
+        Presence::Default,
+        "How often a leader lets its followers hear of it. About the longest round trip between members is a good value.",
+    ),
+    key(
+        "timing.election_min",
+        Kind::Time(
+            |c| &mut c.timing.election_min,
+            milliseconds(20),
+            seconds(60),
+        ),
+        Presence::Default,
+        "The shortest silence after which a follower asks for an election. Several heartbeats, so that one late packet deposes nobody.",
+    ),
+    key(
+        "timing.election_max",
+        Kind::Time(
+            |c| &mut c.timing.election_max,
+            milliseconds(40),
+            seconds(120),
+        ),
+        Presence::Default,
+        "The longest such silence. Each wait is drawn between the two, so that members seldom stand at the same moment.",
+    ),
+    key(
+        "limits.request_bytes",
+        Kind::Bytes(
+            Number::Word(|c| &mut c.limits.request_bytes),
+            64 * KIB,
+            64 * MIB,
+        ),
+        Presence::Default,
+        "The largest request. A larger one is refused.",
+    ),
+    key(
+        "limits.request_timeout",
+        Kind::Time(
+            |c| &mut c.limits.request_timeout,
+            milliseconds(100),
+            seconds(600),
+        ),
+        Presence::Default,
+        "How long a request may wait for a leader and for its answer before it fails.",
+    ),
+    key(
+        "limits.queue_items",
+        Kind::Count(Number::Word(|c| &mut c.limits.queue_items), 16, 16_777_216),
+        Presence::Default,
+        "Requests that may wait for the member's core. More are refused as overload.",
+    ),
+    key(
+        "limits.queue_bytes",
+        Kind::Bytes(Number::Word(|c| &mut c.limits.queue_bytes), MIB, 64 * GIB),
+        Presence::Default,
+        "Bytes of requests that may wait for the member's core. More are refused as overload.",
+    ),
+    key(
+        "limits.uncommitted_bytes",
+        Kind::Bytes(
+            Number::Word(|c| &mut c.limits.uncommitted_bytes),
+            MIB,
+            16 * GIB,
+        ),
+        Presence::Default,
+        "Bytes a leader may prepare ahead of what is committed. At the bound requests wait in the queue.",
+    ),
+    key(
+        "limits.entry_bytes",
+        Kind::Bytes(
+            Number::Word(|c| &mut c.limits.entry_bytes),
+            64 * KIB,
+            64 * MIB,
+        ),
+        Presence::Default,
+        "The size up to which requests share one entry of the log. More of them go into further entries.",
+    ),
+    key(
+        "limits.peer_queue_bytes",
+        Kind::Bytes(
+            Number::Word(|c| &mut c.limits.peer_queue_bytes),
+            MIB,
+            16 * GIB,
+        ),
+        Presence::Default,
+        "Bytes that may wait for one peer. Beyond it the connection is dropped and made anew.",
+    ),
+    key(
+        "limits.history_bytes",
+        Kind::Bytes(
+            Number::Wide(|c| &mut c.limits.history_bytes),
+            MIB,
+            1024 * GIB,
+        ),
+        Presence::Default,
+        "Bytes of old rows kept for reads and watches of the past. Beyond it the older half is compacted.",
+    ),
+    key(
+        "limits.history_revisions",
+        Kind::Count(
+            Number::Wide(|c| &mut c.limits.history_revisions),
+            100,
+            1_000_000_000,
+        ),
+        Presence::Default,
+        "Revisions kept for reads and watches of the past. Beyond it the older half is compacted.",
+    ),
+    key(
+        "limits.mailbox_changes",
+        Kind::Count(
+            Number::Word(|c| &mut c.limits.mailbox_changes),
+            16,
+            16_777_216,
+        ),
+        Presence::Default,
+        "Changes that may wait for one slow watcher. Beyond it the watcher catches up from history instead.",
+    ),
+    key(
+        "limits.segment_bytes",
+        Kind::Bytes(Number::Wide(|c| &mut c.limits.segment_bytes), MIB, GIB),
+        Presence::Default,
+        "The size of one file of the log. Files are allocated whole and used again.",
+    ),
+    key(
+        "limits.snapshot_log_bytes",
+        Kind::Bytes(
+            Number::Wide(|c| &mut c.limits.snapshot_log_bytes),
+            MIB,
+            1024 * GIB,
+        ),
+        Presence::Default,
+        "Bytes of log after which the member writes a snapshot and releases the log below it.",
+    ),
+];
+
+/// Checks that `name = text` may be given to all members alike, and that its value would be accepted.
+pub(crate) fn settable_on_all(name: &str, text: &str) -> Result<(), String> {
+    let Some(key) = KEYS.iter().find(|key| key.name == name) else {
+        if let Some(key) = MEMBER_KEYS.iter().find(|key| key.name == name) {
+            return Err(format!(
+                "{} is chosen for each member and cannot be set on all",
+                key.name
+            ));
+        }
+        return Err(unknown(name));
+    };
+    if matches!(key.presence, Presence::Own | Presence::Listen) {
+        return Err(format!(
+            "{name} is chosen for each member and cannot be set on all"
+        ));
+    }
+    key.kind
+        .read(&mut Configuration::default(), text)
+        .map_err(|problem| format!("{name} = {text:?} {problem}"))
+}
+
+/// The line to write for `name = text` in a configuration file.
+pub(crate) fn unknown(name: &str) -> String {
+    format!(
+        "the key {name:?} is unknown; the nearest known one is {:?}",
+        nearest(name)
+    )
+}
+
+/// The known key whose name is closest to `name`, by the fewest changed letters.
+fn nearest(name: &str) -> &'static str {
+    let names = KEYS
+        .iter()
+        .map(|key| key.name)
+        .chain(MEMBER_KEYS.iter().map(|key| key.name));
+    names
+        .min_by_key(|known| distance(name, known))
+        .expect("the table of keys is not empty")
+}
+
+/// How many letters must be put in, left out or replaced to make one word of the other.
+fn distance(one: &str, other: &str) -> usize {
+    let other: Vec<char> = other.chars().collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (line, letter) in one.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = line + 1;
+        for column in 0..other.len() {
+            let replaced = diagonal + usize::from(letter != other[column]);
+            diagonal = row[column + 1];
+            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
+        }
+    }
+    row[other.len()]
+}
