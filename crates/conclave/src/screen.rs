@@ -27,7 +27,7 @@ pub(crate) fn complain(message: &str) {
 }
 
 /// What a piece of text is, from which its colour follows.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Paint {
     /// The text that matters most.
     Strong,

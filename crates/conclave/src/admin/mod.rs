@@ -21,7 +21,8 @@ use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tracing::warn;
 
-pub(crate) use report::{Health, Report};
+pub(crate) use report::{ChangeReport, Report};
+use report::Health;
 
 use crate::config::Configuration;
 

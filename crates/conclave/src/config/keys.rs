@@ -1,5 +1,6 @@
 //! The table of keys: each key of the configuration, once. Knows values and the structure they fill, no file.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::values::{Kind, Number};
@@ -297,7 +298,41 @@ pub(crate) fn settable_on_all(name: &str, text: &str) -> Result<(), String> {
         .map_err(|problem| format!("{name} = {text:?} {problem}"))
 }
 
-/// The line to write for `name = text` in a configuration file.
+/// The lines that state `values` in a configuration file, in the order of TOML: plain keys, then sections. Each value
+/// must have passed [`settable_on_all`].
+pub(crate) fn written(values: &BTreeMap<String, String>) -> Written {
+    let mut written = Written::default();
+    for (name, text) in values {
+        let key = KEYS
+            .iter()
+            .find(|key| key.name == name)
+            .expect("a value that passed has a known key");
+        let value = if key.kind.quoted() {
+            toml::Value::String(text.clone()).to_string()
+        } else {
+            text.trim().to_owned()
+        };
+        match name.split_once('.') {
+            None => written.top.push_str(&format!("{name} = {value}\n")),
+            Some((section, name)) => {
+                let lines = written.sections.entry(section.to_owned()).or_default();
+                lines.push_str(&format!("{name} = {value}\n"));
+            }
+        }
+    }
+    written
+}
+
+/// Values in the form of a configuration file.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Written {
+    /// The keys that stand before the first section.
+    pub(crate) top: String,
+    /// The lines of each section, by its name.
+    pub(crate) sections: BTreeMap<String, String>,
+}
+
+/// What is said of a key that is not in the table.
 pub(crate) fn unknown(name: &str) -> String {
     format!(
         "the key {name:?} is unknown; the nearest known one is {:?}",

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-pub(crate) use keys::settable_on_all;
+pub(crate) use keys::{settable_on_all, written};
 pub(crate) use reference::{listing, page};
 
 /// Everything one member is told.
