@@ -36,11 +36,9 @@ impl ListenError {
 
 /// Opens the port for clients at `listen`.
 pub(crate) async fn bind(listen: &Listen<'_>) -> Result<TcpListener, ListenError> {
-    TcpListener::bind(listen.address)
-        .await
-        .map_err(|source| ListenError {
-            address: listen.address.to_owned(),
-            key: listen.key.clone(),
-            source,
-        })
+    TcpListener::bind(listen.address).await.map_err(|source| ListenError {
+        address: listen.address.to_owned(),
+        key: listen.key.clone(),
+        source,
+    })
 }

@@ -77,11 +77,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             runtime()?.block_on(serve::run(arguments))
         }
         Command::Config(ConfigCommand::Keys { markdown }) => {
-            screen::print(&if markdown {
-                config::page()
-            } else {
-                config::listing()
-            });
+            screen::print(&if markdown { config::page() } else { config::listing() });
             Ok(())
         }
         Command::Config(ConfigCommand::Check { config }) => check(&config),

@@ -6,9 +6,7 @@ use std::io::{IsTerminal as _, Write as _};
 /// Prints text as it is. A reader that went away is not an error of ours.
 pub(crate) fn print(text: &str) {
     let mut output = std::io::stdout().lock();
-    let _ = output
-        .write_all(text.as_bytes())
-        .and_then(|()| output.flush());
+    let _ = output.write_all(text.as_bytes()).and_then(|()| output.flush());
 }
 
 /// Prints one line.
@@ -19,11 +17,7 @@ pub(crate) fn print_line(line: &str) {
 /// Says on standard error what went wrong.
 pub(crate) fn complain(message: &str) {
     let style = Style::for_stream(std::io::stderr().is_terminal());
-    let _ = writeln!(
-        std::io::stderr(),
-        "{} {message}",
-        style.paint(Paint::Alarm, "error:")
-    );
+    let _ = writeln!(std::io::stderr(), "{} {message}", style.paint(Paint::Alarm, "error:"));
 }
 
 /// What a piece of text is, from which its colour follows.
@@ -52,9 +46,7 @@ impl Style {
     pub(crate) fn for_stream(terminal: bool) -> Style {
         let declined = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let dumb = std::env::var_os("TERM").is_some_and(|value| value == "dumb");
-        Style {
-            colours: terminal && !declined && !dumb,
-        }
+        Style { colours: terminal && !declined && !dumb }
     }
 
     /// The style for standard output.

@@ -43,10 +43,7 @@ pub(crate) fn bind_life_to_parent(arguments: &Arguments) -> anyhow::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
         .context("the kernel does not end this process with its parent")?;
     let actual = rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get());
-    anyhow::ensure!(
-        actual == Some(parent),
-        "the parent process {parent} is already gone"
-    );
+    anyhow::ensure!(actual == Some(parent), "the parent process {parent} is already gone");
     Ok(())
 }
 
@@ -100,29 +97,14 @@ async fn start(
     let zookeeper_listener = listen::bind(&configuration.listen_on(Port::ZooKeeper)).await?;
 
     let admin = Arc::new(Admin::new(configuration));
-    servers.spawn(admin::serve(
-        admin_listener,
-        Arc::clone(&admin),
-        told_to_stop.clone(),
-    ));
+    servers.spawn(admin::serve(admin_listener, Arc::clone(&admin), told_to_stop.clone()));
 
-    let protocols: Vec<Arc<dyn node::Protocol>> =
-        vec![Arc::new(etcd::Etcd), Arc::new(zookeeper::ZooKeeper)];
+    let protocols: Vec<Arc<dyn node::Protocol>> = vec![Arc::new(etcd::Etcd), Arc::new(zookeeper::ZooKeeper)];
     let member = node::start(configuration.node_options(), protocols).await?;
     let handle = member.handle();
     admin.attach(handle.clone());
-    servers.spawn(etcd::serve(
-        etcd_listener,
-        handle.clone(),
-        configuration.etcd.clone(),
-        told_to_stop.clone(),
-    ));
-    servers.spawn(zookeeper::serve(
-        zookeeper_listener,
-        handle,
-        configuration.zookeeper.clone(),
-        told_to_stop.clone(),
-    ));
+    servers.spawn(etcd::serve(etcd_listener, handle.clone(), configuration.etcd.clone(), told_to_stop.clone()));
+    servers.spawn(zookeeper::serve(zookeeper_listener, handle, configuration.zookeeper.clone(), told_to_stop.clone()));
 
     info!(
         member = configuration.member,

@@ -21,8 +21,8 @@ use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tracing::warn;
 
-pub(crate) use report::{ChangeReport, Report};
 use report::Health;
+pub(crate) use report::{ChangeReport, Report};
 
 use crate::config::Configuration;
 
@@ -35,10 +35,7 @@ pub(crate) struct Admin {
 
 impl Admin {
     pub(crate) fn new(configuration: &Configuration) -> Admin {
-        Admin {
-            member: configuration.member.clone(),
-            handle: OnceLock::new(),
-        }
+        Admin { member: configuration.member.clone(), handle: OnceLock::new() }
     }
 
     /// The member is running from now on.
@@ -56,23 +53,13 @@ impl Admin {
 }
 
 /// Answers until told to stop.
-pub(crate) async fn serve(
-    listener: TcpListener,
-    admin: Arc<Admin>,
-    mut told_to_stop: watch::Receiver<bool>,
-) {
-    let router = router(Arc::new(Shared {
-        admin,
-        told_to_stop: told_to_stop.clone(),
-    }));
+pub(crate) async fn serve(listener: TcpListener, admin: Arc<Admin>, mut told_to_stop: watch::Receiver<bool>) {
+    let router = router(Arc::new(Shared { admin, told_to_stop: told_to_stop.clone() }));
     let stop = async move {
         // An error means that the sender is gone, which is the end as well.
         let _ = told_to_stop.wait_for(|stop| *stop).await;
     };
-    if let Err(error) = axum::serve(listener, router)
-        .with_graceful_shutdown(stop)
-        .await
-    {
+    if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stop).await {
         warn!("the admin address stopped answering: {error}");
     }
 }
@@ -112,11 +99,7 @@ async fn index() -> &'static str {
 
 /// A probe's answer: the health in full, and a status code that says whether what was asked for holds.
 fn probe(health: Health, holds: bool) -> Response {
-    let code = if holds {
-        StatusCode::OK
-    } else {
-        StatusCode::SERVICE_UNAVAILABLE
-    };
+    let code = if holds { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (code, Json(health)).into_response()
 }
 
@@ -146,10 +129,7 @@ async fn can_commit(State(shared): State<Arc<Shared>>) -> Response {
 
 /// While the log is being recovered there is no status to show.
 fn starting(admin: &Admin) -> Response {
-    let message = format!(
-        "{} is recovering its log and not running yet\n",
-        admin.member
-    );
+    let message = format!("{} is recovering its log and not running yet\n", admin.member);
     (StatusCode::SERVICE_UNAVAILABLE, message).into_response()
 }
 
@@ -162,11 +142,7 @@ async fn status(State(shared): State<Arc<Shared>>) -> Response {
 
 async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
     match shared.admin.status() {
-        Some(status) => (
-            [(header::CONTENT_TYPE, metrics::CONTENT_TYPE)],
-            metrics::text(&status),
-        )
-            .into_response(),
+        Some(status) => ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::text(&status)).into_response(),
         None => starting(&shared.admin),
     }
 }
@@ -179,16 +155,8 @@ async fn follow(State(shared): State<Arc<Shared>>) -> Response {
         return starting(&shared.admin);
     };
     let (lines, reader) = mpsc::channel::<Result<Bytes, Infallible>>(FOLLOW_LINES);
-    tokio::spawn(send_changes(
-        handle.status_changes(),
-        shared.told_to_stop.clone(),
-        lines,
-    ));
-    (
-        [(header::CONTENT_TYPE, "application/x-ndjson")],
-        Body::from_stream(ReceiverStream::new(reader)),
-    )
-        .into_response()
+    tokio::spawn(send_changes(handle.status_changes(), shared.told_to_stop.clone(), lines));
+    ([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(ReceiverStream::new(reader))).into_response()
 }
 
 /// Sends the status now and after every change of role, term or leader, until the reader or the member is gone.
@@ -200,16 +168,9 @@ async fn send_changes(
     let mut sent = None;
     loop {
         let status = Arc::clone(&changes.borrow_and_update());
-        let standing = (
-            status.role,
-            status.term,
-            status.leader,
-            status.can_commit,
-            status.changes.len(),
-        );
+        let standing = (status.role, status.term, status.leader, status.can_commit, status.changes.len());
         if sent != Some(standing) {
-            let mut line = serde_json::to_vec(&Report::of(&status))
-                .expect("a report holds nothing that JSON cannot");
+            let mut line = serde_json::to_vec(&Report::of(&status)).expect("a report holds nothing that JSON cannot");
             line.push(b'\n');
             if lines.send(Ok(line.into())).await.is_err() {
                 return;

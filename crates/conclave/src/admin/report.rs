@@ -106,9 +106,7 @@ impl Report {
 }
 
 fn name_of(status: &Status, id: NodeId) -> String {
-    status
-        .member(id)
-        .map_or_else(|| format!("member {}", id.0), |member| member.name.clone())
+    status.member(id).map_or_else(|| format!("member {}", id.0), |member| member.name.clone())
 }
 
 /// The answer of `/health`: three different questions, three answers.
@@ -128,47 +126,26 @@ impl Health {
     /// The health of a member with this status; without one it is still recovering its log.
     pub(crate) fn of(status: Option<&Status>) -> Health {
         let Some(status) = status else {
-            return Health {
-                alive: true,
-                can_read: false,
-                can_commit: false,
-                reason: "recovering the log".to_owned(),
-            };
+            return Health { alive: true, can_read: false, can_commit: false, reason: "recovering the log".to_owned() };
         };
-        Health {
-            alive: true,
-            can_read: status.can_read,
-            can_commit: status.can_commit,
-            reason: reason(status),
-        }
+        Health { alive: true, can_read: status.can_read, can_commit: status.can_commit, reason: reason(status) }
     }
 }
 
 fn reason(status: &Status) -> String {
     let Some(leader) = status.leader else {
-        let unreached: Vec<&str> = status
-            .members
-            .iter()
-            .filter(|member| !member.connected)
-            .map(|member| member.name.as_str())
-            .collect();
+        let unreached: Vec<&str> =
+            status.members.iter().filter(|member| !member.connected).map(|member| member.name.as_str()).collect();
         return if unreached.is_empty() {
             format!("no leader in term {}; an election is due", status.term)
         } else {
-            format!(
-                "no leader in term {}; not connected: {}",
-                status.term,
-                unreached.join(", ")
-            )
+            format!("no leader in term {}; not connected: {}", status.term, unreached.join(", "))
         };
     };
     let leader = name_of(status, leader);
     if status.can_commit {
         format!("{leader} leads in term {}", status.term)
     } else {
-        format!(
-            "{leader} leads in term {}, but this member does not know that it reaches a majority",
-            status.term
-        )
+        format!("{leader} leads in term {}, but this member does not know that it reaches a majority", status.term)
     }
 }

@@ -8,10 +8,7 @@ use super::{Configuration, Port};
 pub(super) fn contradictions(configuration: &Configuration) -> Vec<String> {
     let mut found = Vec::new();
     let members = &configuration.members;
-    if !members
-        .iter()
-        .any(|member| member.name == configuration.member)
-    {
+    if !members.iter().any(|member| member.name == configuration.member) {
         let names: Vec<&str> = members.iter().map(|member| member.name.as_str()).collect();
         found.push(format!(
             "member = {:?} is not among the members listed: {}",
@@ -20,34 +17,22 @@ pub(super) fn contradictions(configuration: &Configuration) -> Vec<String> {
         ));
     }
     if members.len() > MEMBERS_MOST {
-        found.push(format!(
-            "{} members are listed; allowed are 1 to {MEMBERS_MOST}",
-            members.len()
-        ));
+        found.push(format!("{} members are listed; allowed are 1 to {MEMBERS_MOST}", members.len()));
     }
     let mut ids = BTreeMap::new();
     let mut names = BTreeMap::new();
     let mut addresses = BTreeMap::new();
     for member in members {
         if let Some(other) = ids.insert(member.id, &member.name) {
-            found.push(format!(
-                "members.id = {} is given to both {other} and {}",
-                member.id, member.name
-            ));
+            found.push(format!("members.id = {} is given to both {other} and {}", member.id, member.name));
         }
         if names.insert(&member.name, ()).is_some() {
-            found.push(format!(
-                "members.name = {:?} is given to two members",
-                member.name
-            ));
+            found.push(format!("members.name = {:?} is given to two members", member.name));
         }
         for port in Port::ALL {
             let here = format!("members.{} of {}", port.name(), member.name);
             if let Some(other) = addresses.insert(member.addresses.get(port), here.clone()) {
-                found.push(format!(
-                    "{here} and {other} are the same address, {}",
-                    member.addresses.get(port)
-                ));
+                found.push(format!("{here} and {other} are the same address, {}", member.addresses.get(port)));
             }
         }
     }
@@ -106,10 +91,7 @@ pub(super) fn warnings(configuration: &Configuration) -> Vec<String> {
     }
     if configuration.members.len().is_multiple_of(2) {
         let count = configuration.members.len();
-        found.push(format!(
-            "{count} members tolerate no more failures than {}: an odd number is better",
-            count - 1
-        ));
+        found.push(format!("{count} members tolerate no more failures than {}: an odd number is better", count - 1));
     }
     found
 }

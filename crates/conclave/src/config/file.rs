@@ -12,11 +12,7 @@ use super::{Configuration, Member};
 
 /// Fills `configuration` from `text` and returns every problem found, each with its place.
 pub(super) fn read(shown: &str, text: &str, configuration: &mut Configuration) -> Vec<String> {
-    let mut reading = Reading {
-        shown,
-        text,
-        problems: Vec::new(),
-    };
+    let mut reading = Reading { shown, text, problems: Vec::new() };
     match DeTable::parse(text) {
         Ok(table) => reading.document(table.get_ref(), configuration),
         Err(error) => {
@@ -37,8 +33,7 @@ impl Reading<'_> {
     fn problem(&mut self, span: &Range<usize>, message: &str) {
         let before = &self.text.as_bytes()[..span.start.min(self.text.len())];
         let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
-        self.problems
-            .push(format!("{}:{line}: {message}", self.shown));
+        self.problems.push(format!("{}:{line}: {message}", self.shown));
     }
 
     fn document(&mut self, table: &DeTable<'_>, configuration: &mut Configuration) {
@@ -46,16 +41,15 @@ impl Reading<'_> {
         for (name, value) in table {
             match (name.get_ref().as_ref(), value.get_ref()) {
                 ("members", DeValue::Array(entries)) => {
-                    for entry in entries.iter() {
+                    for entry in entries {
                         if let Some(member) = self.member(entry) {
                             configuration.members.push(member);
                         }
                     }
                 }
-                ("members", _) => self.problem(
-                    &value.span(),
-                    "members is a list: write [[members]] before each member's keys",
-                ),
+                ("members", _) => {
+                    self.problem(&value.span(), "members is a list: write [[members]] before each member's keys");
+                }
                 (section, DeValue::Table(inner)) => {
                     for (name, value) in inner {
                         self.value(
@@ -73,31 +67,18 @@ impl Reading<'_> {
         }
         self.missing(KEYS, &stated, &(0..0), "");
         if configuration.members.is_empty() && self.problems.is_empty() {
-            self.problem(
-                &(0..0),
-                "no members are listed: write a [[members]] section for each",
-            );
+            self.problem(&(0..0), "no members are listed: write a [[members]] section for each");
         }
     }
 
     fn member(&mut self, entry: &Spanned<DeValue<'_>>) -> Option<Member> {
         let DeValue::Table(table) = entry.get_ref() else {
-            self.problem(
-                &entry.span(),
-                "an entry of members must be a table: write [[members]] before its keys",
-            );
+            self.problem(&entry.span(), "an entry of members must be a table: write [[members]] before its keys");
             return None;
         };
         let (mut member, mut stated) = (Member::default(), BTreeSet::new());
         for (name, value) in table {
-            self.value(
-                MEMBER_KEYS,
-                &format!("members.{}", name.get_ref()),
-                name,
-                value,
-                &mut member,
-                &mut stated,
-            );
+            self.value(MEMBER_KEYS, &format!("members.{}", name.get_ref()), name, value, &mut member, &mut stated);
         }
         self.missing(MEMBER_KEYS, &stated, &entry.span(), " for this member");
         Some(member)
@@ -120,11 +101,7 @@ impl Reading<'_> {
             DeValue::String(text) => text.to_string(),
             DeValue::Integer(number) if number.radix() == 10 => number.as_str().to_owned(),
             other => {
-                let message = format!(
-                    "{full} is a {}; allowed is {}",
-                    other.type_str(),
-                    key.kind.allowed()
-                );
+                let message = format!("{full} is a {}; allowed is {}", other.type_str(), key.kind.allowed());
                 return self.problem(&value.span(), &message);
             }
         };
@@ -143,10 +120,7 @@ impl Reading<'_> {
         for key in keys {
             let required = matches!(key.presence, Presence::Own | Presence::Common);
             if required && !stated.contains(key.name) {
-                self.problem(
-                    span,
-                    &format!("the key {:?} is missing{whose}: {}", key.name, key.help),
-                );
+                self.problem(span, &format!("the key {:?} is missing{whose}: {}", key.name, key.help));
             }
         }
     }

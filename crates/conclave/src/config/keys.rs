@@ -31,18 +31,8 @@ pub(crate) enum Presence {
     Default,
 }
 
-const fn key<T>(
-    name: &'static str,
-    kind: Kind<T>,
-    presence: Presence,
-    help: &'static str,
-) -> Key<T> {
-    Key {
-        name,
-        kind,
-        presence,
-        help,
-    }
+const fn key<T>(name: &'static str, kind: Kind<T>, presence: Presence, help: &'static str) -> Key<T> {
+    Key { name, kind, presence, help }
 }
 
 const fn milliseconds(count: u64) -> Duration {
@@ -105,12 +95,7 @@ pub(crate) const KEYS: &[Key<Configuration>] = &[
         Presence::Common,
         "The ensemble's name, the same on all members. Members of different ensembles refuse each other.",
     ),
-    key(
-        "member",
-        Kind::Text(|c| &mut c.member),
-        Presence::Own,
-        "This member's name: one of those under `members`.",
-    ),
+    key("member", Kind::Text(|c| &mut c.member), Presence::Own, "This member's name: one of those under `members`."),
     key(
         "data",
         Kind::Folder(|c| &mut c.data),
@@ -149,41 +134,25 @@ pub(crate) const KEYS: &[Key<Configuration>] = &[
     ),
     key(
         "timing.election_min",
-        Kind::Time(
-            |c| &mut c.timing.election_min,
-            milliseconds(20),
-            seconds(60),
-        ),
+        Kind::Time(|c| &mut c.timing.election_min, milliseconds(20), seconds(60)),
         Presence::Default,
         "The shortest silence after which a follower asks for an election. Several heartbeats, so that one late packet deposes nobody.",
     ),
     key(
         "timing.election_max",
-        Kind::Time(
-            |c| &mut c.timing.election_max,
-            milliseconds(40),
-            seconds(120),
-        ),
+        Kind::Time(|c| &mut c.timing.election_max, milliseconds(40), seconds(120)),
         Presence::Default,
         "The longest such silence. Each wait is drawn between the two, so that members seldom stand at the same moment.",
     ),
     key(
         "limits.request_bytes",
-        Kind::Bytes(
-            Number::Word(|c| &mut c.limits.request_bytes),
-            64 * KIB,
-            64 * MIB,
-        ),
+        Kind::Bytes(Number::Word(|c| &mut c.limits.request_bytes), 64 * KIB, 64 * MIB),
         Presence::Default,
         "The largest request. A larger one is refused.",
     ),
     key(
         "limits.request_timeout",
-        Kind::Time(
-            |c| &mut c.limits.request_timeout,
-            milliseconds(100),
-            seconds(600),
-        ),
+        Kind::Time(|c| &mut c.limits.request_timeout, milliseconds(100), seconds(600)),
         Presence::Default,
         "How long a request may wait for a leader and for its answer before it fails.",
     ),
@@ -201,61 +170,37 @@ pub(crate) const KEYS: &[Key<Configuration>] = &[
     ),
     key(
         "limits.uncommitted_bytes",
-        Kind::Bytes(
-            Number::Word(|c| &mut c.limits.uncommitted_bytes),
-            MIB,
-            16 * GIB,
-        ),
+        Kind::Bytes(Number::Word(|c| &mut c.limits.uncommitted_bytes), MIB, 16 * GIB),
         Presence::Default,
         "Bytes a leader may prepare ahead of what is committed. At the bound requests wait in the queue.",
     ),
     key(
         "limits.entry_bytes",
-        Kind::Bytes(
-            Number::Word(|c| &mut c.limits.entry_bytes),
-            64 * KIB,
-            64 * MIB,
-        ),
+        Kind::Bytes(Number::Word(|c| &mut c.limits.entry_bytes), 64 * KIB, 64 * MIB),
         Presence::Default,
         "The size up to which requests share one entry of the log. More of them go into further entries.",
     ),
     key(
         "limits.peer_queue_bytes",
-        Kind::Bytes(
-            Number::Word(|c| &mut c.limits.peer_queue_bytes),
-            MIB,
-            16 * GIB,
-        ),
+        Kind::Bytes(Number::Word(|c| &mut c.limits.peer_queue_bytes), MIB, 16 * GIB),
         Presence::Default,
         "Bytes that may wait for one peer. Beyond it the connection is dropped and made anew.",
     ),
     key(
         "limits.history_bytes",
-        Kind::Bytes(
-            Number::Wide(|c| &mut c.limits.history_bytes),
-            MIB,
-            1024 * GIB,
-        ),
+        Kind::Bytes(Number::Wide(|c| &mut c.limits.history_bytes), MIB, 1024 * GIB),
         Presence::Default,
         "Bytes of old rows kept for reads and watches of the past. Beyond it the older half is compacted.",
     ),
     key(
         "limits.history_revisions",
-        Kind::Count(
-            Number::Wide(|c| &mut c.limits.history_revisions),
-            100,
-            1_000_000_000,
-        ),
+        Kind::Count(Number::Wide(|c| &mut c.limits.history_revisions), 100, 1_000_000_000),
         Presence::Default,
         "Revisions kept for reads and watches of the past. Beyond it the older half is compacted.",
     ),
     key(
         "limits.mailbox_changes",
-        Kind::Count(
-            Number::Word(|c| &mut c.limits.mailbox_changes),
-            16,
-            16_777_216,
-        ),
+        Kind::Count(Number::Word(|c| &mut c.limits.mailbox_changes), 16, 16_777_216),
         Presence::Default,
         "Changes that may wait for one slow watcher. Beyond it the watcher catches up from history instead.",
     ),
@@ -267,11 +212,7 @@ pub(crate) const KEYS: &[Key<Configuration>] = &[
     ),
     key(
         "limits.snapshot_log_bytes",
-        Kind::Bytes(
-            Number::Wide(|c| &mut c.limits.snapshot_log_bytes),
-            MIB,
-            1024 * GIB,
-        ),
+        Kind::Bytes(Number::Wide(|c| &mut c.limits.snapshot_log_bytes), MIB, 1024 * GIB),
         Presence::Default,
         "Bytes of log after which the member writes a snapshot and releases the log below it.",
     ),
@@ -281,21 +222,14 @@ pub(crate) const KEYS: &[Key<Configuration>] = &[
 pub(crate) fn settable_on_all(name: &str, text: &str) -> Result<(), String> {
     let Some(key) = KEYS.iter().find(|key| key.name == name) else {
         if let Some(key) = MEMBER_KEYS.iter().find(|key| key.name == name) {
-            return Err(format!(
-                "{} is chosen for each member and cannot be set on all",
-                key.name
-            ));
+            return Err(format!("{} is chosen for each member and cannot be set on all", key.name));
         }
         return Err(unknown(name));
     };
     if matches!(key.presence, Presence::Own | Presence::Listen) {
-        return Err(format!(
-            "{name} is chosen for each member and cannot be set on all"
-        ));
+        return Err(format!("{name} is chosen for each member and cannot be set on all"));
     }
-    key.kind
-        .read(&mut Configuration::default(), text)
-        .map_err(|problem| format!("{name} = {text:?} {problem}"))
+    key.kind.read(&mut Configuration::default(), text).map_err(|problem| format!("{name} = {text:?} {problem}"))
 }
 
 /// The lines that state `values` in a configuration file, in the order of TOML: plain keys, then sections. Each value
@@ -303,15 +237,9 @@ pub(crate) fn settable_on_all(name: &str, text: &str) -> Result<(), String> {
 pub(crate) fn written(values: &BTreeMap<String, String>) -> Written {
     let mut written = Written::default();
     for (name, text) in values {
-        let key = KEYS
-            .iter()
-            .find(|key| key.name == name)
-            .expect("a value that passed has a known key");
-        let value = if key.kind.quoted() {
-            toml::Value::String(text.clone()).to_string()
-        } else {
-            text.trim().to_owned()
-        };
+        let key = KEYS.iter().find(|key| key.name == name).expect("a value that passed has a known key");
+        let value =
+            if key.kind.quoted() { toml::Value::String(text.clone()).to_string() } else { text.trim().to_owned() };
         match name.split_once('.') {
             None => written.top.push_str(&format!("{name} = {value}\n")),
             Some((section, name)) => {
@@ -334,21 +262,13 @@ pub(crate) struct Written {
 
 /// What is said of a key that is not in the table.
 pub(crate) fn unknown(name: &str) -> String {
-    format!(
-        "the key {name:?} is unknown; the nearest known one is {:?}",
-        nearest(name)
-    )
+    format!("the key {name:?} is unknown; the nearest known one is {:?}", nearest(name))
 }
 
 /// The known key whose name is closest to `name`, by the fewest changed letters.
 fn nearest(name: &str) -> &'static str {
-    let names = KEYS
-        .iter()
-        .map(|key| key.name)
-        .chain(MEMBER_KEYS.iter().map(|key| key.name));
-    names
-        .min_by_key(|known| distance(name, known))
-        .expect("the table of keys is not empty")
+    let names = KEYS.iter().map(|key| key.name).chain(MEMBER_KEYS.iter().map(|key| key.name));
+    names.min_by_key(|known| distance(name, known)).expect("the table of keys is not empty")
 }
 
 /// How many letters must be put in, left out or replaced to make one word of the other.

@@ -122,10 +122,7 @@ pub(crate) struct Listen<'a> {
 impl Configuration {
     /// This member's own line in the list of members.
     pub(crate) fn own(&self) -> &Member {
-        let own = self
-            .members
-            .iter()
-            .find(|member| member.name == self.member);
+        let own = self.members.iter().find(|member| member.name == self.member);
         own.expect("a configuration is only handed out after its own member was found in the list")
     }
 
@@ -143,10 +140,7 @@ impl Configuration {
                 key: format!("members.{} of {}", port.name(), self.member),
             }
         } else {
-            Listen {
-                address: stated,
-                key: format!("listen.{}", port.name()),
-            }
+            Listen { address: stated, key: format!("listen.{}", port.name()) }
         }
     }
 
@@ -168,10 +162,8 @@ impl Configuration {
 impl Member {
     fn node_address(&self) -> node::MemberAddress {
         let clients = [Port::Etcd, Port::ZooKeeper, Port::Admin];
-        let client: BTreeMap<String, String> = clients
-            .into_iter()
-            .map(|port| (port.name().to_owned(), self.addresses.get(port).to_owned()))
-            .collect();
+        let client: BTreeMap<String, String> =
+            clients.into_iter().map(|port| (port.name().to_owned(), self.addresses.get(port).to_owned())).collect();
         node::MemberAddress {
             id: node::NodeId(self.id),
             name: self.name.clone(),
@@ -205,34 +197,24 @@ impl std::error::Error for Refused {}
 /// Reads and checks a configuration file. All problems are reported together.
 pub(crate) fn load(path: &Path) -> Result<Loaded, Refused> {
     let shown = path.display();
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        Refused(vec![format!(
-            "{shown}: the configuration file cannot be read: {error}"
-        )])
-    })?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Refused(vec![format!("{shown}: the configuration file cannot be read: {error}")]))?;
     parse(path, &text)
 }
 
 /// Reads and checks the text of a configuration file that stands at `path`.
 pub(crate) fn parse(path: &Path, text: &str) -> Result<Loaded, Refused> {
-    let mut configuration = Configuration {
-        base: path.parent().unwrap_or(Path::new("")).to_owned(),
-        ..Configuration::default()
-    };
+    let mut configuration =
+        Configuration { base: path.parent().unwrap_or(Path::new("")).to_owned(), ..Configuration::default() };
     let shown = path.display().to_string();
     let mut problems = file::read(&shown, text, &mut configuration);
     if problems.is_empty() {
-        problems = advice::contradictions(&configuration)
-            .into_iter()
-            .map(|problem| format!("{shown}: {problem}"))
-            .collect();
+        problems =
+            advice::contradictions(&configuration).into_iter().map(|problem| format!("{shown}: {problem}")).collect();
     }
     if !problems.is_empty() {
         return Err(Refused(problems));
     }
     let warnings = advice::warnings(&configuration);
-    Ok(Loaded {
-        configuration,
-        warnings,
-    })
+    Ok(Loaded { configuration, warnings })
 }

@@ -20,12 +20,7 @@ fn describe<T: Default>(keys: &'static [Key<T>]) -> impl Iterator<Item = Describ
             Presence::Listen => "the member's address".to_owned(),
             Presence::Default => key.kind.show(&mut T::default()),
         };
-        Described {
-            name: key.name,
-            allowed: key.kind.allowed(),
-            default,
-            help: key.help,
-        }
+        Described { name: key.name, allowed: key.kind.allowed(), default, help: key.help }
     })
 }
 
@@ -33,10 +28,7 @@ fn describe<T: Default>(keys: &'static [Key<T>]) -> impl Iterator<Item = Describ
 fn sections() -> Vec<(&'static str, Vec<Described>)> {
     let mut sections: Vec<(&'static str, Vec<Described>)> = Vec::new();
     for described in describe::<Configuration>(KEYS) {
-        let section = described
-            .name
-            .split_once('.')
-            .map_or("", |(section, _)| section);
+        let section = described.name.split_once('.').map_or("", |(section, _)| section);
         match sections.iter_mut().find(|(name, _)| *name == section) {
             Some((_, keys)) => keys.push(described),
             None => sections.push((section, vec![described])),
@@ -50,16 +42,8 @@ fn sections() -> Vec<(&'static str, Vec<Described>)> {
 pub(crate) fn listing() -> String {
     let mut text = String::new();
     for described in sections().into_iter().flat_map(|(_, keys)| keys) {
-        let Described {
-            name,
-            allowed,
-            default,
-            help,
-        } = described;
-        let _ = writeln!(
-            text,
-            "{name}\n    {help}\n    allowed: {allowed}; default: {default}\n"
-        );
+        let Described { name, allowed, default, help } = described;
+        let _ = writeln!(text, "{name}\n    {help}\n    allowed: {allowed}; default: {default}\n");
     }
     text
 }
@@ -118,17 +102,8 @@ pub(crate) fn page() -> String {
             "members" => "`[[members]]`: all members, this one included, alike on all".to_owned(),
             name => format!("`[{name}]`"),
         };
-        let _ = write!(
-            text,
-            "\n## {title}\n\n| key | allowed | default | meaning |\n|---|---|---|---|\n"
-        );
-        for Described {
-            name,
-            allowed,
-            default,
-            help,
-        } in keys
-        {
+        let _ = write!(text, "\n## {title}\n\n| key | allowed | default | meaning |\n|---|---|---|---|\n");
+        for Described { name, allowed, default, help } in keys {
             let _ = writeln!(text, "| `{name}` | {allowed} | {default} | {help} |");
         }
     }
@@ -138,8 +113,6 @@ pub(crate) fn page() -> String {
 /// The example that the page shows, for a test that reads it as a member would.
 #[cfg(test)]
 pub(super) fn example() -> &'static str {
-    let (_, rest) = HEAD
-        .split_once("```toml\n")
-        .expect("the page shows an example");
+    let (_, rest) = HEAD.split_once("```toml\n").expect("the page shows an example");
     rest.split_once("```").expect("the example ends").0
 }

@@ -31,51 +31,29 @@ fn check(text: &str, problems: &[&str]) {
 
 #[test]
 fn a_complete_file_is_read() {
-    let loaded = load(&file(
-        "",
-        "[timing]\nheartbeat = \"20ms\"\n[limits]\nqueue_items = 99",
-    ))
-    .unwrap();
+    let loaded = load(&file("", "[timing]\nheartbeat = \"20ms\"\n[limits]\nqueue_items = 99")).unwrap();
     let configuration = loaded.configuration;
     assert_eq!(configuration.timing.heartbeat, Duration::from_millis(20));
     assert_eq!(configuration.limits.queue_items, 99);
     assert_eq!(configuration.data_folder(), Path::new("folder/d"));
-    assert_eq!(
-        configuration.listen_on(Port::Etcd).address,
-        "127.0.0.1:2379"
-    );
-    assert_eq!(
-        configuration.listen_on(Port::Etcd).key,
-        "members.etcd of m1"
-    );
+    assert_eq!(configuration.listen_on(Port::Etcd).address, "127.0.0.1:2379");
+    assert_eq!(configuration.listen_on(Port::Etcd).key, "members.etcd of m1");
     assert_eq!(loaded.warnings, Vec::<String>::new());
 }
 
 #[test]
 fn an_address_to_listen_on_goes_before_the_advertised_one() {
-    let loaded = load(&file(
-        "",
-        "[listen]\netcd = \"0.0.0.0:9000\"\npeer = \"0.0.0.0:9001\"",
-    ))
-    .unwrap();
+    let loaded = load(&file("", "[listen]\netcd = \"0.0.0.0:9000\"\npeer = \"0.0.0.0:9001\"")).unwrap();
     let listen = loaded.configuration.listen_on(Port::Etcd);
-    assert_eq!(
-        (listen.address, listen.key.as_str()),
-        ("0.0.0.0:9000", "listen.etcd")
-    );
-    assert_eq!(
-        loaded.configuration.node_options().listen_peer.as_deref(),
-        Some("0.0.0.0:9001")
-    );
+    assert_eq!((listen.address, listen.key.as_str()), ("0.0.0.0:9000", "listen.etcd"));
+    assert_eq!(loaded.configuration.node_options().listen_peer.as_deref(), Some("0.0.0.0:9001"));
 }
 
 #[test]
 fn an_unknown_key_is_refused_with_its_line_and_the_nearest_known_one() {
     check(
         &file("", "[timing]\nheartbaet = \"50ms\""),
-        &[
-            r#"folder/m1.toml:15: the key "timing.heartbaet" is unknown; the nearest known one is "timing.heartbeat""#,
-        ],
+        &[r#"folder/m1.toml:15: the key "timing.heartbaet" is unknown; the nearest known one is "timing.heartbeat""#],
     );
     check(
         &file("memebr = 3", ""),
@@ -102,9 +80,7 @@ fn a_value_out_of_range_names_the_key_the_value_and_the_range() {
     );
     check(
         &file("", "[limits]\nqueue_items = 1"),
-        &[
-            r#"folder/m1.toml:15: limits.queue_items = "1" is out of range: allowed are 16 to 16777216"#,
-        ],
+        &[r#"folder/m1.toml:15: limits.queue_items = "1" is out of range: allowed are 16 to 16777216"#],
     );
 }
 
@@ -135,16 +111,11 @@ fn addresses_are_checked() {
         (":2379", "names no host: host:port is needed"),
         ("h:0", "has the port \"0\": allowed are 1 to 65535"),
         ("h:70000", "has the port \"70000\": allowed are 1 to 65535"),
-        (
-            "::1:2379",
-            "is not an address: an IPv6 host stands between brackets, as in [::1]:2379",
-        ),
+        ("::1:2379", "is not an address: an IPv6 host stands between brackets, as in [::1]:2379"),
     ] {
         check(
             &file("", &format!("[listen]\netcd = {address:?}")),
-            &[&format!(
-                "folder/m1.toml:15: listen.etcd = {address:?} {problem}"
-            )],
+            &[&format!("folder/m1.toml:15: listen.etcd = {address:?} {problem}")],
         );
     }
     assert!(load(&file("", "[listen]\netcd = \"[::1]:2379\"")).is_ok());
@@ -195,9 +166,7 @@ fn timing_that_cannot_work_is_refused_and_foolish_timing_warned_of() {
             "folder/m1.toml: timing.election_min = 300ms must be longer than timing.heartbeat = 400ms, or every pause deposes the leader",
         ],
     );
-    let warnings = load(&file("", "[timing]\nheartbeat = \"100ms\""))
-        .unwrap()
-        .warnings;
+    let warnings = load(&file("", "[timing]\nheartbeat = \"100ms\"")).unwrap().warnings;
     assert_eq!(
         warnings,
         [
@@ -208,15 +177,10 @@ fn timing_that_cannot_work_is_refused_and_foolish_timing_warned_of() {
 
 #[test]
 fn every_default_is_accepted_by_its_own_key() {
-    for key in keys::KEYS
-        .iter()
-        .filter(|key| key.presence == keys::Presence::Default)
-    {
+    for key in keys::KEYS.iter().filter(|key| key.presence == keys::Presence::Default) {
         let shown = key.kind.show(&mut Configuration::default());
         let mut read = Configuration::default();
-        key.kind
-            .read(&mut read, &shown)
-            .unwrap_or_else(|problem| panic!("{} = {shown} {problem}", key.name));
+        key.kind.read(&mut read, &shown).unwrap_or_else(|problem| panic!("{} = {shown} {problem}", key.name));
         assert_eq!(key.kind.show(&mut read), shown, "{}", key.name);
     }
 }
@@ -231,11 +195,7 @@ fn the_example_in_the_reference_is_a_file_without_faults() {
 fn the_reference_page_is_current() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/configuration.md");
     let written = std::fs::read_to_string(&path).expect("docs/configuration.md exists");
-    assert_eq!(
-        written,
-        page(),
-        "write it anew: cargo run -- config keys --markdown > docs/configuration.md"
-    );
+    assert_eq!(written, page(), "write it anew: cargo run -- config keys --markdown > docs/configuration.md");
 }
 
 #[test]
@@ -247,17 +207,12 @@ fn only_what_all_members_share_can_be_set_on_all() {
     );
     assert_eq!(
         settable_on_all("timing.hartbeat", "20ms"),
-        Err(
-            r#"the key "timing.hartbeat" is unknown; the nearest known one is "timing.heartbeat""#
-                .to_owned()
-        )
+        Err(r#"the key "timing.hartbeat" is unknown; the nearest known one is "timing.heartbeat""#.to_owned())
     );
     for name in ["member", "data", "listen.etcd", "members.peer"] {
         assert_eq!(
             settable_on_all(name, "x:1"),
-            Err(format!(
-                "{name} is chosen for each member and cannot be set on all"
-            ))
+            Err(format!("{name} is chosen for each member and cannot be set on all"))
         );
     }
 }

@@ -31,8 +31,8 @@ impl<T> Number<T> {
         match self {
             Number::Wide(field) => *field(target) = value,
             Number::Word(field) => {
-                *field(target) = usize::try_from(value)
-                    .map_err(|_| "is larger than this machine can count".to_owned())?;
+                *field(target) =
+                    usize::try_from(value).map_err(|_| "is larger than this machine can count".to_owned())?;
             }
         }
         Ok(())
@@ -60,17 +60,13 @@ impl<T> Kind<T> {
                 check_address(text)?;
                 text.clone_into(field(target));
             }
-            Kind::Time(field, least, most) => {
-                *field(target) = within(read_time(text)?, *least, *most, show_time)?
+            Kind::Time(field, least, most) => *field(target) = within(read_time(text)?, *least, *most, show_time)?,
+            Kind::Bytes(field, least, most) => {
+                field.set(target, within(read_bytes(text)?, *least, *most, show_bytes)?)?;
             }
-            Kind::Bytes(field, least, most) => field.set(
-                target,
-                within(read_bytes(text)?, *least, *most, show_bytes)?,
-            )?,
-            Kind::Count(field, least, most) => field.set(
-                target,
-                within(read_count(text)?, *least, *most, |n| n.to_string())?,
-            )?,
+            Kind::Count(field, least, most) => {
+                field.set(target, within(read_count(text)?, *least, *most, |n| n.to_string())?)?;
+            }
         }
         Ok(())
     }
@@ -105,33 +101,20 @@ impl<T> Kind<T> {
     }
 }
 
-fn within<V: PartialOrd + Copy>(
-    value: V,
-    least: V,
-    most: V,
-    show: fn(V) -> String,
-) -> Result<V, String> {
+fn within<V: PartialOrd + Copy>(value: V, least: V, most: V, show: fn(V) -> String) -> Result<V, String> {
     if value < least || value > most {
-        return Err(format!(
-            "is out of range: allowed are {} to {}",
-            show(least),
-            show(most)
-        ));
+        return Err(format!("is out of range: allowed are {} to {}", show(least), show(most)));
     }
     Ok(value)
 }
 
 fn check_address(text: &str) -> Result<(), String> {
-    let (host, port) = text
-        .rsplit_once(':')
-        .ok_or("is not an address: host:port is needed")?;
+    let (host, port) = text.rsplit_once(':').ok_or("is not an address: host:port is needed")?;
     if host.is_empty() || host.contains(char::is_whitespace) {
         return Err("names no host: host:port is needed".to_owned());
     }
     if host.contains(':') && !(host.starts_with('[') && host.ends_with(']')) {
-        return Err(
-            "is not an address: an IPv6 host stands between brackets, as in [::1]:2379".to_owned(),
-        );
+        return Err("is not an address: an IPv6 host stands between brackets, as in [::1]:2379".to_owned());
     }
     match port.parse::<u16>() {
         Ok(port) if port > 0 => Ok(()),
@@ -140,19 +123,12 @@ fn check_address(text: &str) -> Result<(), String> {
 }
 
 const TIME_UNITS: [(&str, u64); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
-const BYTE_UNITS: [(&str, u64); 4] = [
-    ("GiB", 1 << 30),
-    ("MiB", 1 << 20),
-    ("KiB", 1 << 10),
-    ("B", 1),
-];
+const BYTE_UNITS: [(&str, u64); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
 
 /// Splits "50ms" into its digits and its unit.
 fn split_unit(text: &str) -> (&str, &str) {
     let text = text.trim();
-    let end = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     (&text[..end], text[end..].trim_start())
 }
 
@@ -166,13 +142,8 @@ fn scaled(text: &str, units: &[(&str, u64)], example: &str) -> Result<u64, Strin
         )
     };
     let number: u64 = digits.parse().map_err(|_| malformed())?;
-    let (_, scale) = units
-        .iter()
-        .find(|(name, _)| *name == unit)
-        .ok_or_else(malformed)?;
-    number
-        .checked_mul(*scale)
-        .ok_or_else(|| "is too large to count".to_owned())
+    let (_, scale) = units.iter().find(|(name, _)| *name == unit).ok_or_else(malformed)?;
+    number.checked_mul(*scale).ok_or_else(|| "is too large to count".to_owned())
 }
 
 fn read_time(text: &str) -> Result<Duration, String> {
@@ -187,24 +158,17 @@ fn read_bytes(text: &str) -> Result<u64, String> {
 }
 
 fn read_count(text: &str) -> Result<u64, String> {
-    text.trim()
-        .parse()
-        .map_err(|_| "is not understood: a whole number is needed".to_owned())
+    text.trim().parse().map_err(|_| "is not understood: a whole number is needed".to_owned())
 }
 
 fn show_scaled(value: u64, units: &[(&str, u64)]) -> String {
-    let fitting = units
-        .iter()
-        .find(|(_, scale)| value >= *scale && value.is_multiple_of(*scale));
+    let fitting = units.iter().find(|(_, scale)| value >= *scale && value.is_multiple_of(*scale));
     let (unit, scale) = fitting.unwrap_or(&units[units.len() - 1]);
     format!("{}{unit}", value / scale)
 }
 
 fn show_time(value: Duration) -> String {
-    show_scaled(
-        u64::try_from(value.as_millis()).unwrap_or(u64::MAX),
-        &TIME_UNITS,
-    )
+    show_scaled(u64::try_from(value.as_millis()).unwrap_or(u64::MAX), &TIME_UNITS)
 }
 
 fn show_bytes(value: u64) -> String {

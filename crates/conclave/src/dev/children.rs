@@ -40,8 +40,7 @@ impl Children {
         let wish = watch::Sender::new(Wish::Run);
         let mut running = tokio::task::JoinSet::new();
         for (place, member) in plan.members.iter().enumerate() {
-            let child =
-                spawn(member).with_context(|| format!("{} cannot be started", member.name))?;
+            let child = spawn(member).with_context(|| format!("{} cannot be started", member.name))?;
             scene.started(place, child.id());
             running.spawn(keep(place, child, wish.subscribe(), events.clone()));
         }
@@ -51,9 +50,7 @@ impl Children {
     /// Asks all members to stop and waits for them. False if some did not.
     pub(super) async fn stop(&mut self, happening: &mut mpsc::Receiver<Event>) -> bool {
         self.wish.send_replace(Wish::Stop);
-        tokio::time::timeout(STOP, self.all_ended(happening))
-            .await
-            .is_ok()
+        tokio::time::timeout(STOP, self.all_ended(happening)).await.is_ok()
     }
 
     /// Kills what still runs.
@@ -96,12 +93,7 @@ fn spawn(member: &Planned) -> anyhow::Result<Child> {
 }
 
 /// Waits for a member's end and reports it; signals it when its end is wished for.
-async fn keep(
-    place: usize,
-    mut child: Child,
-    mut wish: watch::Receiver<Wish>,
-    events: mpsc::Sender<Event>,
-) {
+async fn keep(place: usize, mut child: Child, mut wish: watch::Receiver<Wish>, events: mpsc::Sender<Event>) {
     loop {
         tokio::select! {
             status = child.wait() => {
@@ -121,10 +113,7 @@ async fn keep(
 
 /// Signals a process that has not been waited for yet, so its number cannot have passed to another.
 fn send(child: &Child, signal: rustix::process::Signal) {
-    let number = child
-        .id()
-        .and_then(|id| i32::try_from(id).ok())
-        .and_then(rustix::process::Pid::from_raw);
+    let number = child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
     if let Some(pid) = number {
         // It can only fail if the process is gone, which the wait is about to tell.
         let _ = rustix::process::kill_process(pid, signal);

@@ -22,13 +22,17 @@ const LINE_BYTES: usize = 4 << 20;
 pub(super) async fn follow(place: usize, address: String, events: mpsc::Sender<Event>) {
     while !events.is_closed() {
         // Whatever ends the connection (not there yet, killed, stopped), the answer is the same: ask again.
-        let _ = listen(place, &address, &events).await;
+        let mut heard = false;
+        let _ = listen(place, &address, &events, &mut heard).await;
+        if heard && events.send(Event::Silent(place)).await.is_err() {
+            return;
+        }
         tokio::time::sleep(AGAIN).await;
     }
 }
 
-/// Reads reports until the connection ends. The request is HTTP/1.0, so the answer's body is the rest of the stream.
-async fn listen(place: usize, address: &str, events: &mpsc::Sender<Event>) -> io::Result<()> {
+/// Reads reports until the connection ends; `heard` tells whether there were any. The request is HTTP/1.0, so the answer's body is the rest of the stream.
+async fn listen(place: usize, address: &str, events: &mpsc::Sender<Event>, heard: &mut bool) -> io::Result<()> {
     let (reader, mut writer) = TcpStream::connect(address).await?.into_split();
     let request = format!("GET /status/follow HTTP/1.0\r\nHost: {address}\r\n\r\n");
     writer.write_all(request.as_bytes()).await?;
@@ -40,19 +44,14 @@ async fn listen(place: usize, address: &str, events: &mpsc::Sender<Event>) -> io
     while !next(&mut lines).await?.is_empty() {}
     loop {
         let report: Report = serde_json::from_str(&next(&mut lines).await?)?;
-        if events
-            .send(Event::Standing(place, Box::new(report)))
-            .await
-            .is_err()
-        {
+        *heard = true;
+        if events.send(Event::Standing(place, Box::new(report))).await.is_err() {
             return Ok(());
         }
     }
 }
 
-async fn next<R: tokio::io::AsyncRead + Unpin>(
-    lines: &mut FramedRead<R, LinesCodec>,
-) -> io::Result<String> {
+async fn next<R: tokio::io::AsyncRead + Unpin>(lines: &mut FramedRead<R, LinesCodec>) -> io::Result<String> {
     match lines.next().await {
         Some(Ok(line)) => Ok(line),
         Some(Err(LinesCodecError::Io(error))) => Err(error),

@@ -67,9 +67,7 @@ fn count(text: &str) -> usize {
 }
 
 fn setting(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text
-        .split_once('=')
-        .ok_or("KEY=VALUE is needed, as in timing.heartbeat=20ms")?;
+    let (name, value) = text.split_once('=').ok_or("KEY=VALUE is needed, as in timing.heartbeat=20ms")?;
     config::settable_on_all(name.trim(), value)?;
     Ok((name.trim().to_owned(), value.to_owned()))
 }
@@ -99,10 +97,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let settings: BTreeMap<String, String> = arguments.settings.into_iter().collect();
     let plan = Plan::make(&folder, arguments.members, &settings)?;
     plan.write()?;
-    let window = Window {
-        style: Style::for_output(),
-        quiet: arguments.json,
-    };
+    let window = Window { style: Style::for_output(), quiet: arguments.json };
     for notice in &plan.notices {
         window.say(&window.style.paint(Paint::Warning, notice));
     }
@@ -111,11 +106,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let mut scene = Scene::new(&plan);
     let mut children = Children::start(&plan, &mut scene, &events)?;
     for (place, member) in plan.members.iter().enumerate() {
-        tokio::spawn(follow::follow(
-            place,
-            member.addresses.admin.clone(),
-            events.clone(),
-        ));
+        tokio::spawn(follow::follow(place, member.addresses.admin.clone(), events.clone()));
     }
     let outcome = tokio::select! {
         outcome = start(&mut scene, &mut happening) => Some(outcome),
@@ -138,9 +129,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     }
     stop(&window, &mut children, &mut happening, &mut interrupts).await;
     let shown = plan.folder.display();
-    window.say(&format!(
-        "All members are stopped. The data stays in {shown}; the next start goes on with it."
-    ));
+    window.say(&format!("All members are stopped. The data stays in {shown}; the next start goes on with it."));
     Ok(())
 }
 
@@ -190,10 +179,7 @@ async fn stop(
         () = interrupts.next() => false,
     };
     if !stopped {
-        window.say(&window.style.paint(
-            Paint::Alarm,
-            "Some members did not stop in time and are killed.",
-        ));
+        window.say(&window.style.paint(Paint::Alarm, "Some members did not stop in time and are killed."));
         children.kill(happening).await;
     }
 }
@@ -227,11 +213,7 @@ struct Interrupts([Signal; 3]);
 impl Interrupts {
     fn new() -> anyhow::Result<Interrupts> {
         let catch = |kind| signal(kind).context("signals cannot be caught");
-        Ok(Interrupts([
-            catch(SignalKind::interrupt())?,
-            catch(SignalKind::terminate())?,
-            catch(SignalKind::hangup())?,
-        ]))
+        Ok(Interrupts([catch(SignalKind::interrupt())?, catch(SignalKind::terminate())?, catch(SignalKind::hangup())?]))
     }
 
     async fn next(&mut self) {

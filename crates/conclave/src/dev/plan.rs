@@ -82,12 +82,7 @@ impl Plan {
                 name,
             }
         });
-        Ok(Plan {
-            folder: folder.path.clone(),
-            members: members.collect(),
-            notices,
-            settings: settings.clone(),
-        })
+        Ok(Plan { folder: folder.path.clone(), members: members.collect(), notices, settings: settings.clone() })
     }
 
     /// Writes every member's configuration file, and reads it back as the member will.
@@ -104,24 +99,13 @@ impl Plan {
     /// The text of a member's configuration file.
     pub(super) fn configuration(&self, member: &Planned) -> String {
         let mut settings = self.settings.clone();
-        settings
-            .entry("ensemble".to_owned())
-            .or_insert_with(|| "dev".to_owned());
+        settings.entry("ensemble".to_owned()).or_insert_with(|| "dev".to_owned());
         let written = config::written(&settings);
-        let mut text = String::from(
-            "# Written by `conclave dev`, anew at every start: what it is started with, goes in.\n",
-        );
-        let _ = write!(
-            text,
-            "{}member = \"{}\"\ndata = \"{}\"\n",
-            written.top, member.name, member.name
-        );
+        let mut text =
+            String::from("# Written by `conclave dev`, anew at every start: what it is started with, goes in.\n");
+        let _ = write!(text, "{}member = \"{}\"\ndata = \"{}\"\n", written.top, member.name, member.name);
         for (member, id) in self.members.iter().zip(1..) {
-            let _ = write!(
-                text,
-                "\n[[members]]\nid = {id}\nname = \"{}\"\n",
-                member.name
-            );
+            let _ = write!(text, "\n[[members]]\nid = {id}\nname = \"{}\"\n", member.name);
             for port in Port::ALL {
                 let _ = writeln!(text, "{} = \"{}\"", port.name(), member.addresses.get(port));
             }
@@ -139,18 +123,9 @@ fn remembered(folder: &Path) -> anyhow::Result<Vec<Addresses>> {
     if !first.exists() {
         return Ok(Vec::new());
     }
-    let loaded = config::load(&first).with_context(|| {
-        format!(
-            "{} is not as dev wrote it; mend it, or start anew with --fresh",
-            first.display()
-        )
-    })?;
-    Ok(loaded
-        .configuration
-        .members
-        .into_iter()
-        .map(|member| member.addresses)
-        .collect())
+    let loaded = config::load(&first)
+        .with_context(|| format!("{} is not as dev wrote it; mend it, or start anew with --fresh", first.display()))?;
+    Ok(loaded.configuration.members.into_iter().map(|member| member.addresses).collect())
 }
 
 /// Whether nobody listens on the port, as far as this machine can tell.
@@ -166,10 +141,7 @@ pub(super) struct Ports<F> {
 
 impl<F: FnMut(u16) -> bool> Ports<F> {
     pub(super) fn new(is_free: F) -> Ports<F> {
-        Ports {
-            is_free,
-            chosen: BTreeSet::new(),
-        }
+        Ports { is_free, chosen: BTreeSet::new() }
     }
 
     /// Chooses all addresses: those of the last run where they are still free, else the standard ones, else the next.
@@ -181,35 +153,35 @@ impl<F: FnMut(u16) -> bool> Ports<F> {
         let mut all = vec![Addresses::default(); count];
         let mut notices = Vec::new();
         for port in Port::ALL {
-            let mut moved = Vec::new();
+            let (mut taken, mut chosen) = (BTreeSet::new(), Vec::new());
             for (member, number) in all.iter_mut().zip(0..) {
-                let before = remembered
-                    .get(usize::from(number))
-                    .and_then(|addresses| port_of(addresses.get(port)));
-                let preferred = before.unwrap_or(first_port(port) + number);
-                let chosen = self.first_free(preferred)?;
-                if chosen != preferred {
-                    moved.push(format!(
-                        "{preferred} is taken, m{} is on {chosen}",
-                        number + 1
-                    ));
-                }
-                *member.get_mut(port) = format!("{HOST}:{chosen}");
+                let before = remembered.get(usize::from(number)).and_then(|addresses| port_of(addresses.get(port)));
+                let free = self.first_free(before.unwrap_or(first_port(port) + number), &mut taken)?;
+                chosen.push(free.to_string());
+                *member.get_mut(port) = format!("{HOST}:{free}");
             }
-            if !moved.is_empty() {
-                notices.push(format!("{} ports: {}.", port_title(port), moved.join("; ")));
+            if !taken.is_empty() {
+                let taken: Vec<String> = taken.iter().map(u16::to_string).collect();
+                let (title, taken, chosen) = (port_title(port), taken.join(", "), chosen.join(", "));
+                notices.push(format!("{title}: port {taken} belongs to another process; using {chosen}."));
             }
         }
         Ok((all, notices))
     }
 
-    fn first_free(&mut self, preferred: u16) -> anyhow::Result<u16> {
-        let mut candidates = (preferred..=u16::MAX).filter(|port| !self.chosen.contains(port));
-        let Some(port) = candidates.find(|port| (self.is_free)(*port)) else {
-            bail!("no port from {preferred} on is free on {HOST}");
-        };
-        self.chosen.insert(port);
-        Ok(port)
+    /// The first free port from `preferred` on that is not chosen yet. Those that others have go to `taken`.
+    fn first_free(&mut self, preferred: u16, taken: &mut BTreeSet<u16>) -> anyhow::Result<u16> {
+        for port in preferred..=u16::MAX {
+            if self.chosen.contains(&port) {
+                continue;
+            }
+            if (self.is_free)(port) {
+                self.chosen.insert(port);
+                return Ok(port);
+            }
+            taken.insert(port);
+        }
+        bail!("no port from {preferred} on is free on {HOST}")
     }
 }
 

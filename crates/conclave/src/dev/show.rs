@@ -12,11 +12,7 @@ use crate::screen::{Paint, Style};
 /// How this program is called in lines to paste: as it was called itself.
 pub(super) fn program() -> String {
     let called = std::env::args().next().unwrap_or_default();
-    if called.contains('/') {
-        called
-    } else {
-        "conclave".to_owned()
-    }
+    if called.contains('/') { called } else { "conclave".to_owned() }
 }
 
 #[derive(Serialize)]
@@ -38,27 +34,20 @@ struct ReadyMember<'a> {
 
 /// One line of JSON with everything a script needs.
 pub(super) fn json(plan: &Plan, scene: &Scene) -> String {
-    let members = plan
-        .members
-        .iter()
-        .enumerate()
-        .filter_map(|(place, member)| {
-            let report = scene.report(place)?;
-            Some(ReadyMember {
-                name: &member.name,
-                pid: report.pid,
-                role: &report.role,
-                zookeeper: member.addresses.get(Port::ZooKeeper),
-                etcd: member.addresses.get(Port::Etcd),
-                admin: member.addresses.get(Port::Admin),
-                config: absolute(&member.config),
-                data: absolute(&member.data),
-            })
-        });
-    serde_json::to_string(&Ready {
-        members: members.collect(),
-    })
-    .expect("names, numbers and paths made here are JSON")
+    let members = plan.members.iter().enumerate().filter_map(|(place, member)| {
+        let report = scene.report(place)?;
+        Some(ReadyMember {
+            name: &member.name,
+            pid: report.pid,
+            role: &report.role,
+            zookeeper: member.addresses.get(Port::ZooKeeper),
+            etcd: member.addresses.get(Port::Etcd),
+            admin: member.addresses.get(Port::Admin),
+            config: absolute(&member.config),
+            data: absolute(&member.data),
+        })
+    });
+    serde_json::to_string(&Ready { members: members.collect() }).expect("names, numbers and paths made here are JSON")
 }
 
 fn absolute(path: &Path) -> PathBuf {
@@ -87,59 +76,26 @@ pub(super) fn welcome(plan: &Plan, scene: &Scene, style: Style) -> String {
             address(Port::Admin),
         ]);
     }
-    let all = |port| {
-        plan.members
-            .iter()
-            .map(|member| member.addresses.get(port))
-            .collect::<Vec<_>>()
-            .join(",")
-    };
+    let all = |port| plan.members.iter().map(|member| member.addresses.get(port)).collect::<Vec<_>>().join(",");
     let mut text = String::from("\n");
     for (number, row) in table(&rows).into_iter().enumerate() {
-        let paint = if number == 0 {
-            Some(Paint::Faint)
-        } else {
-            rows[number][2].eq("leader").then_some(Paint::Good)
-        };
-        text.push_str(&format!(
-            "  {}\n",
-            paint.map_or_else(|| row.clone(), |paint| style.paint(paint, &row))
-        ));
+        let paint = if number == 0 { Some(Paint::Faint) } else { rows[number][2].eq("leader").then_some(Paint::Good) };
+        text.push_str(&format!("  {}\n", paint.map_or_else(|| row.clone(), |paint| style.paint(paint, &row))));
     }
     let mut paste = vec![
-        (
-            "ZooKeeper",
-            format!("zkCli.sh -server {}", all(Port::ZooKeeper)),
-        ),
-        (
-            "etcd",
-            format!("etcdctl --endpoints {} put greeting hello", all(Port::Etcd)),
-        ),
-        (
-            "status",
-            format!(
-                "curl http://{}/status",
-                plan.members[0].addresses.get(Port::Admin)
-            ),
-        ),
+        ("ZooKeeper", format!("zkCli.sh -server {}", all(Port::ZooKeeper))),
+        ("etcd", format!("etcdctl --endpoints {} put greeting hello", all(Port::Etcd))),
+        ("status", format!("curl http://{}/status", plan.members[0].addresses.get(Port::Admin))),
     ];
     if let Some((name, pid)) = leader.filter(|_| plan.members.len() > 1) {
-        paste.push((
-            "failover",
-            format!("kill -9 {pid}    # {name} leads: see another take over"),
-        ));
+        paste.push(("failover", format!("kill -9 {pid}    # {name} leads: see another take over")));
     }
     text.push('\n');
     for (title, line) in paste {
-        text.push_str(&format!(
-            "  {} {line}\n",
-            style.paint(Paint::Faint, &format!("{title:<10}"))
-        ));
+        text.push_str(&format!("  {} {line}\n", style.paint(Paint::Faint, &format!("{title:<10}"))));
     }
     let folder = plan.folder.display();
-    text.push_str(&format!(
-        "\nData, configuration and logs are in {folder}. Ctrl-C stops all members.\n\n"
-    ));
+    text.push_str(&format!("\nData, configuration and logs are in {folder}. Ctrl-C stops all members.\n\n"));
     text
 }
 
@@ -152,10 +108,7 @@ fn table<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> Vec<String> {
         }
     }
     let line = |row: &[String; COLUMNS]| {
-        let cells = row
-            .iter()
-            .zip(widths)
-            .map(|(cell, width)| format!("{cell:<width$}"));
+        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
         cells.collect::<Vec<_>>().join("   ").trim_end().to_owned()
     };
     rows.iter().map(line).collect()
