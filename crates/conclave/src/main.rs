@@ -6,6 +6,7 @@
 //! | [`serve`] | one member: binds its ports, starts the member's room and the protocols, stops them in order |
 //! | [`admin`] | the HTTP address of a member: health, metrics, status |
 //! | [`dev`] | a whole ensemble on this machine, as processes of this same binary |
+//! | [`life`] | ties a process's life to its parent's |
 //! | [`screen`] | the only door to standard output |
 //!
 //! It wires rooms together and decides nothing about consensus, storage or protocols.
@@ -13,6 +14,7 @@
 mod admin;
 mod config;
 mod dev;
+mod life;
 mod listen;
 mod logging;
 mod screen;
@@ -71,9 +73,12 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> anyhow::Result<()> {
     match command {
-        Command::Dev(arguments) => runtime()?.block_on(dev::run(arguments)),
+        Command::Dev(arguments) => {
+            arguments.life.bind_to_parent()?;
+            runtime()?.block_on(dev::run(arguments))
+        }
         Command::Serve(arguments) => {
-            serve::bind_life_to_parent(&arguments)?;
+            arguments.life.bind_to_parent()?;
             runtime()?.block_on(serve::run(arguments))
         }
         Command::Config(ConfigCommand::Keys { markdown }) => {

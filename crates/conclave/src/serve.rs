@@ -13,6 +13,7 @@ use tracing::{error, info, warn};
 
 use crate::admin::Admin;
 use crate::config::{self, Configuration, Port};
+use crate::life::Life;
 use crate::{admin, listen, logging};
 
 /// Runs one member.
@@ -24,28 +25,12 @@ pub(crate) struct Arguments {
     /// The form of the log on standard error
     #[arg(long, value_enum, default_value = "text")]
     log: logging::Format,
-    /// Die with the process of this number, which must be the parent: nobody is left behind if it is killed
-    #[arg(long, hide = true, value_name = "PID")]
-    parent: Option<i32>,
+    #[command(flatten)]
+    pub(crate) life: Life,
 }
 
 /// How long a stopping member waits for its clients' connections to close.
 const FAREWELL: Duration = Duration::from_secs(3);
-
-/// Asks the kernel to end this process when its parent ends, if the parent wishes so.
-///
-/// Must run before the first thread is started. The parent is, to the kernel, the *thread* that started this process;
-/// `dev` therefore starts members from its main thread only.
-pub(crate) fn bind_life_to_parent(arguments: &Arguments) -> anyhow::Result<()> {
-    let Some(parent) = arguments.parent else {
-        return Ok(());
-    };
-    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
-        .context("the kernel does not end this process with its parent")?;
-    let actual = rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get());
-    anyhow::ensure!(actual == Some(parent), "the parent process {parent} is already gone");
-    Ok(())
-}
 
 /// Runs the member until it is told to stop or must stop by itself.
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {

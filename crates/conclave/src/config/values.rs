@@ -1,5 +1,6 @@
 //! The kinds of value that a key can have: how each is read, shown and bounded. Knows no key and no file.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Where a value lives in the structure `T`, and what it may be. One definition serves reading, checking and help.
@@ -12,10 +13,16 @@ pub(crate) enum Kind<T> {
     Address(fn(&mut T) -> &mut String),
     /// A span of time with its unit, within the range given (both ends included).
     Time(fn(&mut T) -> &mut Duration, Duration, Duration),
+    /// The same, or nothing, for which the text stands in.
+    OptionalTime(fn(&mut T) -> &mut Option<Duration>, Duration, Duration, &'static str),
     /// A number of bytes, plain or with a unit, within the range given (both ends included).
     Bytes(Number<T>, u64, u64),
     /// A plain number within the range given (both ends included).
     Count(Number<T>, u64, u64),
+    /// Any of the words given, in a list.
+    Words(fn(&mut T) -> &mut BTreeSet<String>, &'static [&'static str]),
+    /// Free text, or nothing.
+    OptionalText(fn(&mut T) -> &mut Option<String>),
 }
 
 /// The field that holds a number, by its width.
@@ -24,16 +31,20 @@ pub(crate) enum Number<T> {
     Wide(fn(&mut T) -> &mut u64),
     /// A field of the machine's word.
     Word(fn(&mut T) -> &mut usize),
+    /// A field of 32 bits.
+    Half(fn(&mut T) -> &mut u32),
+    /// A field of 64 bits with a sign.
+    Signed(fn(&mut T) -> &mut i64),
 }
 
 impl<T> Number<T> {
     fn set(&self, target: &mut T, value: u64) -> Result<(), String> {
+        let too_large = |_| "is larger than this machine can count".to_owned();
         match self {
             Number::Wide(field) => *field(target) = value,
-            Number::Word(field) => {
-                *field(target) =
-                    usize::try_from(value).map_err(|_| "is larger than this machine can count".to_owned())?;
-            }
+            Number::Word(field) => *field(target) = usize::try_from(value).map_err(too_large)?,
+            Number::Half(field) => *field(target) = u32::try_from(value).map_err(too_large)?,
+            Number::Signed(field) => *field(target) = i64::try_from(value).map_err(too_large)?,
         }
         Ok(())
     }
@@ -42,6 +53,8 @@ impl<T> Number<T> {
         match self {
             Number::Wide(field) => *field(target),
             Number::Word(field) => *field(target) as u64,
+            Number::Half(field) => u64::from(*field(target)),
+            Number::Signed(field) => u64::try_from(*field(target)).unwrap_or(0),
         }
     }
 }
@@ -61,6 +74,11 @@ impl<T> Kind<T> {
                 text.clone_into(field(target));
             }
             Kind::Time(field, least, most) => *field(target) = within(read_time(text)?, *least, *most, show_time)?,
+            Kind::OptionalTime(field, least, most, _) => {
+                *field(target) = Some(within(read_time(text)?, *least, *most, show_time)?);
+            }
+            Kind::Words(field, known) => *field(target) = read_words(text, known)?,
+            Kind::OptionalText(field) => *field(target) = Some(text.to_owned()),
             Kind::Bytes(field, least, most) => {
                 field.set(target, within(read_bytes(text)?, *least, *most, show_bytes)?)?;
             }
@@ -76,6 +94,9 @@ impl<T> Kind<T> {
         match self {
             Kind::Text(field) | Kind::Folder(field) | Kind::Address(field) => field(target).clone(),
             Kind::Time(field, ..) => show_time(*field(target)),
+            Kind::OptionalTime(field, _, _, without) => field(target).map_or_else(|| (*without).to_owned(), show_time),
+            Kind::Words(field, _) => field(target).iter().map(String::as_str).collect::<Vec<_>>().join(" "),
+            Kind::OptionalText(field) => field(target).clone().unwrap_or_else(|| "none".to_owned()),
             Kind::Bytes(field, ..) => show_bytes(field.get(target)),
             Kind::Count(field, ..) => field.get(target).to_string(),
         }
@@ -87,7 +108,11 @@ impl<T> Kind<T> {
             Kind::Text(_) => "text".to_owned(),
             Kind::Folder(_) => "a folder".to_owned(),
             Kind::Address(_) => "host:port".to_owned(),
-            Kind::Time(_, least, most) => format!("{} to {}", show_time(*least), show_time(*most)),
+            Kind::OptionalText(_) => "text".to_owned(),
+            Kind::Words(_, known) => format!("words out of {}", known.join(" ")),
+            Kind::Time(_, least, most) | Kind::OptionalTime(_, least, most, _) => {
+                format!("{} to {}", show_time(*least), show_time(*most))
+            }
             Kind::Bytes(_, least, most) => {
                 format!("{} to {}", show_bytes(*least), show_bytes(*most))
             }
@@ -106,6 +131,14 @@ fn within<V: PartialOrd + Copy>(value: V, least: V, most: V, show: fn(V) -> Stri
         return Err(format!("is out of range: allowed are {} to {}", show(least), show(most)));
     }
     Ok(value)
+}
+
+fn read_words(text: &str, known: &[&str]) -> Result<BTreeSet<String>, String> {
+    let words: BTreeSet<String> = text.split_whitespace().map(str::to_owned).collect();
+    match words.iter().find(|word| !known.contains(&word.as_str())) {
+        Some(word) => Err(format!("holds the unknown word {word:?}: allowed are {}", known.join(" "))),
+        None => Ok(words),
+    }
 }
 
 fn check_address(text: &str) -> Result<(), String> {

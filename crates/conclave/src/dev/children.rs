@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, watch};
 use super::Event;
 use super::plan::{Plan, Planned};
 use super::story::Scene;
+use crate::life;
 
 /// What the members' keepers are to do.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd)]
@@ -81,7 +82,7 @@ fn spawn(member: &Planned) -> anyhow::Result<Child> {
         .arg("serve")
         .arg("--config")
         .arg(&member.config)
-        .arg("--parent")
+        .arg(life::OPTION)
         .arg(std::process::id().to_string())
         .stdin(Stdio::null())
         .stdout(Stdio::null())

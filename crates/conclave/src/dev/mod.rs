@@ -30,6 +30,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::config;
+use crate::life::Life;
 use crate::screen::{self, Paint, Style};
 use children::Children;
 use folder::Folder;
@@ -54,6 +55,8 @@ pub(crate) struct Arguments {
     /// Print one line of JSON when all is ready, and nothing else
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    pub(crate) life: Life,
 }
 
 const MEMBERS: usize = 3;
