@@ -49,8 +49,15 @@ pub(super) fn contradictions(configuration: &Configuration) -> Vec<String> {
             timing.election_max, timing.election_min
         ));
     }
+    let segment = configuration.limits.segment_bytes;
+    if !segment.is_multiple_of(SEGMENT_UNIT) {
+        found.push(format!("limits.segment_bytes = {segment} must be a multiple of {SEGMENT_UNIT}"));
+    }
     found
 }
+
+/// The log's files are allocated in whole pages.
+const SEGMENT_UNIT: u64 = 4096;
 
 /// More members than this make every write wait for more disks than they add safety.
 const MEMBERS_MOST: usize = 9;

@@ -64,9 +64,7 @@ impl<T> Kind<T> {
     pub(crate) fn read(&self, target: &mut T, text: &str) -> Result<(), String> {
         match self {
             Kind::Text(field) | Kind::Folder(field) => {
-                if text.trim().is_empty() {
-                    return Err("is empty".to_owned());
-                }
+                check_text(text)?;
                 text.clone_into(field(target));
             }
             Kind::Address(field) => {
@@ -131,6 +129,22 @@ fn within<V: PartialOrd + Copy>(value: V, least: V, most: V, show: fn(V) -> Stri
         return Err(format!("is out of range: allowed are {} to {}", show(least), show(most)));
     }
     Ok(value)
+}
+
+/// The longest text, in bytes: names are stored with the data and shown in one line.
+const TEXT_MAX: usize = 255;
+
+fn check_text(text: &str) -> Result<(), String> {
+    if text.trim().is_empty() {
+        return Err("is empty".to_owned());
+    }
+    if text.len() > TEXT_MAX {
+        return Err(format!("has {} bytes: allowed are up to {TEXT_MAX}", text.len()));
+    }
+    if text.chars().any(char::is_control) {
+        return Err("holds a control character".to_owned());
+    }
+    Ok(())
 }
 
 fn read_words(text: &str, known: &[&str]) -> Result<BTreeSet<String>, String> {
