@@ -1,2 +1,50 @@
-//! Every script of the project, in Rust.
-fn main() {}
+//! Every script of the project, in Rust: `cargo xtask test` proves the whole, `cargo xtask tidy` its order.
+//!
+//! It knows the repository's layout and the commands of its tools; it links no room of the project.
+
+mod guard;
+mod screen;
+mod test;
+mod tidy;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The project's scripts.
+#[derive(Parser)]
+#[command(name = "cargo xtask", disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+    /// The guard that started this process, see `guard`
+    #[arg(long, global = true, hide = true)]
+    guarded_by: Option<i32>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Install what the tests need and is missing, then run every check and test
+    Test,
+    /// Check the order of the repository: arrows between crates, file heads and sizes, words, dependencies
+    Tidy,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let outcome = match arguments.command {
+        Command::Tidy => tidy::run(&root()),
+        Command::Test => guard::run(arguments.guarded_by, || test::run(root())),
+    };
+    outcome.unwrap_or_else(|error| {
+        screen::complain(&format!("error: {error:#}"));
+        ExitCode::FAILURE
+    })
+}
+
+/// The repository's root.
+fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().expect("xtask lies in the repository's root").to_owned()
+}

@@ -1,2 +1,114 @@
-//! The conclave binary: command line, configuration, listeners, development ensemble.
-fn main() {}
+//! The conclave binary: command line, configuration, listeners, wiring, development ensemble.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`config`] | the table of keys, and reading a configuration file by it |
+//! | [`serve`] | one member: binds its ports, starts the member's room and the protocols, stops them in order |
+//! | [`admin`] | the HTTP address of a member: health, metrics, status |
+//! | [`dev`] | a whole ensemble on this machine, as processes of this same binary |
+//! | [`life`] | ties a process's life to its parent's |
+//! | [`screen`] | the only door to standard output |
+//!
+//! It wires rooms together and decides nothing about consensus, storage or protocols.
+
+mod admin;
+mod config;
+mod dev;
+mod life;
+mod listen;
+mod logging;
+mod screen;
+mod serve;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+
+/// A coordination server: ZooKeeper's and etcd's clients, one ensemble.
+#[derive(Parser)]
+#[command(name = "conclave", version, disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run an ensemble on this machine, to try things out
+    Dev(dev::Arguments),
+    /// Run one member
+    Serve(serve::Arguments),
+    /// List the configuration's keys, or check a file
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+#[derive(Subcommand)]
+enum ConfigCommand {
+    /// List every key with its range, default and meaning
+    Keys {
+        /// As the page docs/configuration.md
+        #[arg(long)]
+        markdown: bool,
+    },
+    /// Read a configuration file and say what is wrong or unwise in it
+    Check {
+        /// The configuration file
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            screen::complain(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Dev(arguments) => {
+            arguments.life.bind_to_parent()?;
+            runtime()?.block_on(dev::run(arguments))
+        }
+        Command::Serve(arguments) => {
+            arguments.life.bind_to_parent()?;
+            runtime()?.block_on(serve::run(arguments))
+        }
+        Command::Config(ConfigCommand::Keys { markdown }) => {
+            screen::print(&if markdown { config::page() } else { config::listing() });
+            Ok(())
+        }
+        Command::Config(ConfigCommand::Check { config }) => check(&config),
+    }
+}
+
+/// The runtime for sockets and timers. The future given to `block_on` stays on the main thread, which [`dev`] relies on.
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("the threads for sockets cannot be started")
+}
+
+fn check(path: &std::path::Path) -> anyhow::Result<()> {
+    let loaded = config::load(path)?;
+    for warning in &loaded.warnings {
+        screen::print_line(&format!("warning: {warning}"));
+    }
+    let configuration = loaded.configuration;
+    screen::print_line(&format!(
+        "{}: good for {} of {} ({} members)",
+        path.display(),
+        configuration.member,
+        configuration.ensemble,
+        configuration.members.len()
+    ));
+    Ok(())
+}
