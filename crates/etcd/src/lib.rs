@@ -1,1 +1,2 @@
 //! The etcd v3 protocol: wire, prepare, serve, watch.
+pub mod wire;
