@@ -20,8 +20,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
     let descriptions = protox::compile(DESCRIPTIONS, ["proto"])?;
     // `bytes`: keys and values are slices of the message they arrived in, not copies.
-    tonic_prost_build::configure()
-        .bytes(".")
-        .compile_fds(descriptions)?;
+    tonic_prost_build::configure().bytes(".").compile_fds(descriptions)?;
     Ok(())
 }
