@@ -1,0 +1,25 @@
+//! Compiles the protocol descriptions into messages, clients and services. Knows no protoc: the compiler is a crate.
+
+use std::error::Error;
+
+const DESCRIPTIONS: [&str; 11] = [
+    "header.proto",
+    "mvcc.proto",
+    "permissions.proto",
+    "kv.proto",
+    "watch.proto",
+    "lease.proto",
+    "cluster.proto",
+    "maintenance.proto",
+    "auth.proto",
+    "lock.proto",
+    "election.proto",
+];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo:rerun-if-changed=proto");
+    let descriptions = protox::compile(DESCRIPTIONS, ["proto"])?;
+    // `bytes`: keys and values are slices of the message they arrived in, not copies.
+    tonic_prost_build::configure().bytes(".").compile_fds(descriptions)?;
+    Ok(())
+}

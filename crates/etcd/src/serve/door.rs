@@ -1,0 +1,141 @@
+//! What all services share: the way to the member, who we are, and when a stream must end. Knows no single service.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use node::{Handle, Status as MemberStatus, StreamId, View};
+use tokio::sync::watch::Receiver;
+use tokio::time::{Instant, sleep_until};
+use tonic::metadata::MetadataMap;
+use tonic::{Response, Status};
+
+use crate::envelope::{Headed, Submission, decode_reply, encode};
+use crate::identity::{cluster_id, member_id};
+use crate::options::Options;
+use crate::refusal::{Refusal, status_of};
+use crate::table::{PROTOCOL, signed};
+use crate::wire::etcdserverpb::{ResponseHeader, WatchResponse};
+
+/// The metadata by which a client says that it has no use for a member without a leader.
+const REQUIRE_LEADER: &str = "hasleader";
+
+/// The way into the member. Every service and every stream has a clone.
+#[derive(Clone)]
+pub(crate) struct Door {
+    pub(crate) handle: Handle,
+    pub(crate) options: Arc<Options>,
+    cluster_id: u64,
+    member_id: u64,
+    shutdown: Receiver<bool>,
+}
+
+impl Door {
+    pub(crate) fn new(handle: Handle, options: Arc<Options>, shutdown: Receiver<bool>) -> Door {
+        let status = handle.status();
+        Door {
+            cluster_id: cluster_id(&status.ensemble),
+            member_id: member_id(&status.ensemble, status.id),
+            handle,
+            options,
+            shutdown,
+        }
+    }
+
+    /// A header of this member, with its newest revision.
+    pub(crate) fn header(&self) -> ResponseHeader {
+        let view = self.handle.view();
+        self.header_at(signed(view.revision()), view.term)
+    }
+
+    pub(crate) fn header_at(&self, revision: i64, term: u64) -> ResponseHeader {
+        ResponseHeader { cluster_id: self.cluster_id, member_id: self.member_id, revision, raft_term: term }
+    }
+
+    /// Adds to a header that says only the revision who answers.
+    pub(crate) fn complete<R: Headed>(&self, response: &mut R, term: u64) {
+        let header = response.header_mut();
+        let revision = header.as_ref().map_or(0, |header| header.revision);
+        *header = Some(self.header_at(revision, term));
+    }
+
+    /// [`Door::complete`] for an event stream.
+    pub(crate) fn completed_watch(&self, mut response: WatchResponse) -> WatchResponse {
+        let term = self.handle.view().term;
+        self.complete(&mut response, term);
+        response
+    }
+
+    /// Sends a request to the leader and completes its decision.
+    pub(crate) async fn submit<S: Submission>(&self, request: &S) -> Result<Response<S::Response>, Status> {
+        let encoded = encode(request);
+        self.refuse_large(&encoded)?;
+        let reply =
+            self.handle.submit(PROTOCOL, StreamId::NONE, encoded).await.map_err(|failure| status_of(&failure))?;
+        let mut response = decode_reply::<S>(reply.bytes)?;
+        self.complete(&mut response, reply.view.term);
+        Ok(Response::new(response))
+    }
+
+    fn refuse_large(&self, encoded: &Bytes) -> Result<(), Refusal> {
+        if encoded.len() > self.options.max_request_bytes { Err(Refusal::RequestTooLarge) } else { Ok(()) }
+    }
+
+    /// The state to read: not older than this call, or whatever this member has.
+    pub(crate) async fn view(&self, serializable: bool) -> Result<Arc<View>, Status> {
+        if serializable {
+            return Ok(self.handle.view());
+        }
+        self.handle.barrier().await.map_err(|failure| status_of(&failure))
+    }
+
+    /// Refuses a client that insists on a leader while there is none, and one whose version is not text.
+    pub(crate) fn admit(&self, metadata: &MetadataMap) -> Result<(), Status> {
+        if requires_leader(metadata) && self.handle.status().leader.is_none() {
+            return Err(Refusal::NoLeader.into());
+        }
+        Ok(())
+    }
+
+    /// What ends a stream of this client before the client does.
+    pub(crate) fn guard(&self, metadata: &MetadataMap) -> Guard {
+        Guard {
+            status: self.handle.status_changes(),
+            shutdown: self.shutdown.clone(),
+            requires_leader: requires_leader(metadata),
+            grace: self.options.leaderless_grace,
+            leaderless_since: None,
+        }
+    }
+}
+
+fn requires_leader(metadata: &MetadataMap) -> bool {
+    metadata.get(REQUIRE_LEADER).is_some_and(|value| value.as_bytes() == b"true")
+}
+
+/// Watches over a stream: it ends when the member stops or, if its client insists on a leader, when there has been
+/// none for a while.
+pub(crate) struct Guard {
+    status: Receiver<Arc<MemberStatus>>,
+    shutdown: Receiver<bool>,
+    requires_leader: bool,
+    grace: std::time::Duration,
+    leaderless_since: Option<Instant>,
+}
+
+impl Guard {
+    /// Resolves with the reason when the stream must end. Cancel safe: a silence of the leader is remembered.
+    pub(crate) async fn refusal(&mut self) -> Refusal {
+        loop {
+            let leaderless = self.requires_leader && self.status.borrow_and_update().leader.is_none();
+            self.leaderless_since = leaderless.then(|| self.leaderless_since.unwrap_or_else(Instant::now));
+            let patience_ends = self.leaderless_since.map_or_else(Instant::now, |since| since + self.grace);
+            tokio::select! {
+                _ = self.shutdown.wait_for(|stop| *stop) => return Refusal::Stopped,
+                changed = self.status.changed(), if self.requires_leader => if changed.is_err() {
+                    return Refusal::Stopped;
+                },
+                () = sleep_until(patience_ends), if self.leaderless_since.is_some() => return Refusal::NoLeader,
+            }
+        }
+    }
+}

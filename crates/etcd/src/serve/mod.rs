@@ -1,0 +1,79 @@
+//! The services: they take requests off the wire, bring them to where they are decided, and complete the answers.
+//! Async and thin. Knows nothing of how requests are decided.
+
+mod auth;
+mod cluster;
+mod door;
+mod kv;
+mod lease;
+mod maintenance;
+mod watch;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use node::Handle;
+use tokio::net::TcpListener;
+use tokio::sync::watch::Receiver;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::service::Routes;
+use tonic::transport::Server;
+
+pub(crate) use door::{Door, Guard};
+
+use crate::options::Options;
+use crate::wire::etcdserverpb::auth_server::AuthServer;
+use crate::wire::etcdserverpb::cluster_server::ClusterServer;
+use crate::wire::etcdserverpb::kv_server::KvServer;
+use crate::wire::etcdserverpb::lease_server::LeaseServer;
+use crate::wire::etcdserverpb::maintenance_server::MaintenanceServer;
+use crate::wire::etcdserverpb::watch_server::WatchServer;
+
+/// What a message may be larger than the largest request: room for the frame around it.
+const MESSAGE_OVERHEAD_BYTES: usize = 512 * 1024;
+
+/// How long open calls may take to end once the service was told to stop.
+const STOP_GRACE: Duration = Duration::from_secs(2);
+
+/// How often a silent connection is asked whether it lives, and how long it may take to say so: etcd's defaults.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(2 * 60 * 60);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Serves etcd clients on `listener` until `shutdown` becomes true (or its sender is gone), then closes all
+/// connections; calls that are under way have two seconds to end.
+pub async fn serve(listener: TcpListener, handle: Handle, options: Options, shutdown: Receiver<bool>) {
+    let door = Door::new(handle, Arc::new(options), shutdown.clone());
+    let incoming = TcpListenerStream::new(listener);
+    let serving = Server::builder()
+        .tcp_nodelay(true)
+        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        .max_concurrent_streams(Some(door.options.max_streams_per_connection))
+        .add_routes(routes(&door))
+        .serve_with_incoming_shutdown(incoming, told_to_stop(shutdown.clone()));
+    let overdue = async {
+        told_to_stop(shutdown).await;
+        tokio::time::sleep(STOP_GRACE).await;
+    };
+    tokio::select! {
+        ended = serving => if let Err(error) = ended {
+            tracing::error!(%error, "the etcd service ended");
+        },
+        () = overdue => {}
+    }
+}
+
+fn routes(door: &Door) -> Routes {
+    let limit = door.options.max_request_bytes + MESSAGE_OVERHEAD_BYTES;
+    Routes::new(KvServer::new(door.clone()).max_decoding_message_size(limit))
+        .add_service(WatchServer::new(door.clone()).max_decoding_message_size(limit))
+        .add_service(LeaseServer::new(door.clone()).max_decoding_message_size(limit))
+        .add_service(ClusterServer::new(door.clone()).max_decoding_message_size(limit))
+        .add_service(MaintenanceServer::new(door.clone()).max_decoding_message_size(limit))
+        .add_service(AuthServer::new(door.clone()).max_decoding_message_size(limit))
+}
+
+async fn told_to_stop(mut shutdown: Receiver<bool>) {
+    // An error says that the sender is gone: the member is being dropped.
+    let _ = shutdown.wait_for(|stop| *stop).await;
+}
