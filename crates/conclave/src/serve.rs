@@ -84,7 +84,10 @@ async fn start(
     let admin = Arc::new(Admin::new(configuration));
     servers.spawn(admin::serve(admin_listener, Arc::clone(&admin), told_to_stop.clone()));
 
-    let protocols: Vec<Arc<dyn node::Protocol>> = vec![Arc::new(etcd::Etcd), Arc::new(zookeeper::ZooKeeper)];
+    let protocols: Vec<Arc<dyn node::Protocol>> = vec![
+        Arc::new(etcd::Etcd::new(&configuration.etcd)),
+        Arc::new(zookeeper::ZooKeeper::default()),
+    ];
     let member = node::start(configuration.node_options(), protocols).await?;
     let handle = member.handle();
     admin.attach(handle.clone());

@@ -59,7 +59,8 @@ pub enum StartError {
 }
 
 /// Why a member stopped by itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
 pub struct Fatal(pub String);
 
 /// A member that runs.
