@@ -38,6 +38,8 @@ pub enum HistoryError {
 #[derive(Clone, Default)]
 pub(crate) struct Past {
     filed: Tree<Option<Row>>,
+    /// The newest revision at which a key was deleted.
+    last_deletion: u64,
 }
 
 impl Past {
@@ -49,9 +51,10 @@ impl Past {
             }
             Some(_) => {}
             // The key may have been deleted earlier in this same revision; at its end it lives.
-            None => {
+            None if self.last_deletion == revision => {
                 self.filed.remove(&filed_key(key, revision));
             }
+            None => {}
         }
     }
 
@@ -61,6 +64,7 @@ impl Past {
             self.file(key, before.modified(), Some(before.clone()));
         }
         self.file(key, revision, None);
+        self.last_deletion = revision;
     }
 
     fn file(&mut self, key: &[u8], revision: u64, version: Option<Row>) {
