@@ -117,8 +117,12 @@ impl Leases {
         }
     }
 
+    /// Whether the index knows this row of this lease.
+    pub(crate) fn names(&self, id: LeaseId, table: TableId, key: &[u8]) -> bool {
+        id != LeaseId::NONE && self.attached.get(&attached_key(id, table, key)).is_some()
+    }
+
     /// How many rows are attached to any lease.
-    #[cfg(test)]
     pub(crate) fn attached_len(&self) -> usize {
         self.attached.len()
     }

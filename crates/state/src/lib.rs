@@ -46,6 +46,7 @@
 //! - One transaction's changes are forgotten in bounded steps, but the list itself is freed in one.
 
 mod apply;
+mod check;
 mod codec;
 #[cfg(debug_assertions)]
 mod damage;

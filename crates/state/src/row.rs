@@ -79,7 +79,8 @@ impl Row {
         Row(shared)
     }
 
-    /// Takes bytes that [`Row::encoded`] gave. `None` unless they are exactly what [`Row::build`] would have laid out.
+    /// Takes bytes that [`Row::encoded`] gave. `None` unless they are exactly what [`Row::build`] would have laid out,
+    /// and leave room for a next version.
     pub(crate) fn from_encoded(bytes: &[u8]) -> Option<Row> {
         let &[first, second, ..] = bytes else {
             return None;
@@ -93,7 +94,7 @@ impl Row {
         let row = Row(Arc::from(bytes));
         let [created, age, earlier, _] = row.numbers();
         let shortest = row.numbers().map(width) == widths;
-        let in_range = created >= 1 && created.checked_add(age).is_some() && earlier < u64::MAX;
+        let in_range = created >= 1 && created.checked_add(age).is_some() && earlier < u64::MAX - 1;
         (shortest && in_range).then_some(row)
     }
 

@@ -155,7 +155,7 @@ impl Model {
             (state.revision(), state.compacted()),
             (self.revision, self.compacted)
         );
-        assert_eq!(state.hash(), state.recompute_hash());
+        state.check();
         for table in TABLES {
             self.assert_table(state, table, bounds);
         }

@@ -25,7 +25,7 @@ proptest! {
     ) {
         let created = created.max(1);
         let modified = created.saturating_add(age);
-        let version = earlier.min(u64::MAX - 1) + 1;
+        let version = earlier.min(u64::MAX - 2) + 1;
         let header = Header { created, modified, version, lease: LeaseId(lease) };
         let (head, tail) = value.split_at(value.len() / 3);
         let row = Row::build(header, &[head, &[], tail]);
