@@ -178,15 +178,7 @@ fn run_one(
                 model.revoke(*lease);
             }
         }
-        Operation::Compact(back) => {
-            let target = model.revision.saturating_sub(*back);
-            let allowed = target > model.compacted;
-            assert_eq!(transaction.compact(target).is_ok(), allowed);
-            if allowed {
-                model.compacted = target;
-            }
-            assert!(transaction.compact(model.revision + 1).is_err());
-        }
+        Operation::Compact(back) => compact(transaction, model, *back),
         Operation::Attempt(operations, keep) => {
             let savepoint = transaction.savepoint();
             let saved = (model.clone(), *claimed);
@@ -197,4 +189,14 @@ fn run_one(
             }
         }
     }
+}
+
+fn compact(transaction: &mut Transaction<'_>, model: &mut Model, back: u64) {
+    let target = model.revision.saturating_sub(back);
+    let allowed = target > model.compacted;
+    assert_eq!(transaction.compact(target).is_ok(), allowed);
+    if allowed {
+        model.compacted = target;
+    }
+    assert!(transaction.compact(model.revision + 1).is_err());
 }
