@@ -18,22 +18,10 @@ impl State {
         let mut pending = Pending::default();
         for edit in delta.edits() {
             match edit.expect("every edit was decoded once before") {
-                Edit::Put {
-                    table,
-                    key,
-                    value,
-                    lease,
-                } => self.edit_put(&mut pending, table, key, &[value], lease),
+                Edit::Put { table, key, value, lease } => self.edit_put(&mut pending, table, key, &[value], lease),
                 Edit::Delete { table, key } => self.edit_delete(&mut pending, table, key),
-                Edit::Grant {
-                    lease,
-                    ttl_milliseconds,
-                    owner,
-                } => self.edit_grant(lease, ttl_milliseconds, owner),
-                Edit::Checkpoint {
-                    lease,
-                    remaining_milliseconds,
-                } => {
+                Edit::Grant { lease, ttl_milliseconds, owner } => self.edit_grant(lease, ttl_milliseconds, owner),
+                Edit::Checkpoint { lease, remaining_milliseconds } => {
                     self.edit_checkpoint(lease, remaining_milliseconds);
                 }
                 Edit::Revoke { lease } => self.edit_revoke(lease),
@@ -47,18 +35,13 @@ impl State {
     /// Whether a delta can be applied, without applying any of it.
     fn check_delta(&self, delta: &Delta<'_>) -> Result<(), Malformed> {
         if delta.prepared_on() != self.revision {
-            return Err(Malformed::OtherRevision {
-                prepared_on: delta.prepared_on(),
-                revision: self.revision,
-            });
+            return Err(Malformed::OtherRevision { prepared_on: delta.prepared_on(), revision: self.revision });
         }
         let revision = self.revision + u64::from(delta.claims_revision());
         let mut compacted = self.compacted;
         for edit in delta.edits() {
             match edit? {
-                Edit::Put { table, .. } | Edit::Delete { table, .. }
-                    if self.catalog.position(table).is_none() =>
-                {
+                Edit::Put { table, .. } | Edit::Delete { table, .. } if self.catalog.position(table).is_none() => {
                     return Err(Malformed::UnknownTable(table));
                 }
                 Edit::Put { .. } | Edit::Delete { .. } if !delta.claims_revision() => {
@@ -67,15 +50,9 @@ impl State {
                 Edit::Put { key, value, .. } if key.len() + value.len() > MAX_ROW_BYTES => {
                     return Err(Malformed::Oversized(key.len() + value.len()));
                 }
-                Edit::Compact {
-                    revision: requested,
-                } => {
+                Edit::Compact { revision: requested } => {
                     if requested <= compacted || requested > revision {
-                        return Err(Malformed::Compaction {
-                            requested,
-                            compacted,
-                            revision,
-                        });
+                        return Err(Malformed::Compaction { requested, compacted, revision });
                     }
                     compacted = requested;
                 }

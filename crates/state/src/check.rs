@@ -11,17 +11,8 @@ impl State {
     /// # Panics
     /// If one of them does not hold.
     pub fn check(&self) {
-        assert!(
-            self.compacted <= self.revision,
-            "compacted {} ahead of revision {}",
-            self.compacted,
-            self.revision
-        );
-        assert_eq!(
-            self.hash(),
-            self.recompute_hash(),
-            "the running hash is not that of the rows and leases"
-        );
+        assert!(self.compacted <= self.revision, "compacted {} ahead of revision {}", self.compacted, self.revision);
+        assert_eq!(self.hash(), self.recompute_hash(), "the running hash is not that of the rows and leases");
         self.check_rows();
         self.check_feed();
     }
@@ -45,17 +36,9 @@ impl State {
                     attached += 1;
                 }
             }
-            assert_eq!(
-                table.bytes, bytes,
-                "the bytes of {} are miscounted",
-                spec.name
-            );
+            assert_eq!(table.bytes, bytes, "the bytes of {} are miscounted", spec.name);
         }
-        assert_eq!(
-            self.leases.attached_len(),
-            attached,
-            "the lease index and the rows that name a lease differ"
-        );
+        assert_eq!(self.leases.attached_len(), attached, "the lease index and the rows that name a lease differ");
     }
 
     /// The feed ascends and ends at the newest revision, and each change's rows are of its revision.
@@ -70,17 +53,10 @@ impl State {
             );
             last = change.revision;
             if let Some(after) = &change.after {
-                assert_eq!(
-                    after.modified(),
-                    change.revision,
-                    "a change left a row of another revision"
-                );
+                assert_eq!(after.modified(), change.revision, "a change left a row of another revision");
             }
             if let Some(before) = &change.before {
-                assert!(
-                    before.modified() <= change.revision,
-                    "a change replaced a row of its future"
-                );
+                assert!(before.modified() <= change.revision, "a change replaced a row of its future");
             }
         }
     }

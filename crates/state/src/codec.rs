@@ -56,11 +56,7 @@ impl<'a> Input<'a> {
             number |= bits << shift;
             if byte & 0x80 == 0 {
                 let shortest = byte != 0 || shift == 0;
-                return if shortest {
-                    Ok(number)
-                } else {
-                    Err(Broken::Integer)
-                };
+                return if shortest { Ok(number) } else { Err(Broken::Integer) };
             }
         }
         Err(Broken::Integer)

@@ -30,12 +30,8 @@ impl State {
             return false;
         };
         *byte ^= 1 << (bit % 8);
-        let header = Header {
-            created: row.created(),
-            modified: row.modified(),
-            version: row.version(),
-            lease: row.lease(),
-        };
+        let header =
+            Header { created: row.created(), modified: row.modified(), version: row.version(), lease: row.lease() };
         let wrong = Row::build(header, &[&value]);
         if damage == Damage::Divergence {
             let key_hash = KeyHash::new(table, key);

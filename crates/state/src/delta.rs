@@ -62,9 +62,7 @@ pub enum Malformed {
     #[error("the delta has format version {0}, this program reads version {FORMAT_VERSION}")]
     Version(u8),
     /// A flag this program does not know.
-    #[error(
-        "the delta has flags {0:#04x}, of which this program knows only {FLAG_CLAIMS_REVISION:#04x}"
-    )]
+    #[error("the delta has flags {0:#04x}, of which this program knows only {FLAG_CLAIMS_REVISION:#04x}")]
     Flags(u8),
     /// An edit of a kind this program does not know.
     #[error("the delta holds an edit of the unknown kind {0}")]
@@ -90,9 +88,7 @@ pub enum Malformed {
         revision: u64,
     },
     /// A compaction that is no progress or ahead of time.
-    #[error(
-        "the delta compacts revision {requested}, allowed are those above {compacted} up to {revision}"
-    )]
+    #[error("the delta compacts revision {requested}, allowed are those above {compacted} up to {revision}")]
     Compaction {
         /// The revision it names.
         requested: u64,
@@ -114,31 +110,16 @@ impl From<Broken> for Malformed {
 
 /// One change that a delta makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(
-    missing_docs,
-    reason = "the fields are what their names say, and described at the transaction's methods"
-)]
+#[expect(missing_docs, reason = "the fields are what their names say, and described at the transaction's methods")]
 pub enum Edit<'a> {
     /// Create or replace a row. `lease` may be [`LeaseId::NONE`].
-    Put {
-        table: TableId,
-        key: &'a [u8],
-        value: &'a [u8],
-        lease: LeaseId,
-    },
+    Put { table: TableId, key: &'a [u8], value: &'a [u8], lease: LeaseId },
     /// Delete a row.
     Delete { table: TableId, key: &'a [u8] },
     /// Grant a lease.
-    Grant {
-        lease: LeaseId,
-        ttl_milliseconds: u64,
-        owner: u8,
-    },
+    Grant { lease: LeaseId, ttl_milliseconds: u64, owner: u8 },
     /// Note what is left of a lease.
-    Checkpoint {
-        lease: LeaseId,
-        remaining_milliseconds: u64,
-    },
+    Checkpoint { lease: LeaseId, remaining_milliseconds: u64 },
     /// End a lease. Its rows are deleted by edits of their own before.
     Revoke { lease: LeaseId },
     /// Move the compaction point.
@@ -174,12 +155,7 @@ impl<'a> Delta<'a> {
         let prepared_on = input.integer()?;
         let time_milliseconds = input.integer()?;
         let claims_revision = flags & FLAG_CLAIMS_REVISION != 0;
-        Ok(Delta {
-            claims_revision,
-            prepared_on,
-            time_milliseconds,
-            edits: Edits { left, input },
-        })
+        Ok(Delta { claims_revision, prepared_on, time_milliseconds, edits: Edits { left, input } })
     }
 
     /// Whether applying it moves the revision on by one.
@@ -222,10 +198,7 @@ impl<'a> Iterator for Edits<'a> {
         self.left -= 1;
         let edit = decode_edit(&mut self.input);
         if edit.is_err() {
-            *self = Edits {
-                left: 0,
-                input: Input::new(&[]),
-            };
+            *self = Edits { left: 0, input: Input::new(&[]) };
         }
         Some(edit)
     }
@@ -235,45 +208,21 @@ fn decode_edit<'a>(input: &mut Input<'a>) -> Result<Edit<'a>, Malformed> {
     Ok(match input.byte()? {
         PUT => {
             let table = TableId(input.byte()?);
-            Edit::Put {
-                table,
-                key: input.counted()?,
-                value: input.counted()?,
-                lease: LeaseId::NONE,
-            }
+            Edit::Put { table, key: input.counted()?, value: input.counted()?, lease: LeaseId::NONE }
         }
         PUT_ATTACHED => {
             let table = TableId(input.byte()?);
             let lease = decode_lease(input)?;
-            Edit::Put {
-                table,
-                key: input.counted()?,
-                value: input.counted()?,
-                lease,
-            }
+            Edit::Put { table, key: input.counted()?, value: input.counted()?, lease }
         }
-        DELETE => Edit::Delete {
-            table: TableId(input.byte()?),
-            key: input.counted()?,
-        },
+        DELETE => Edit::Delete { table: TableId(input.byte()?), key: input.counted()? },
         GRANT => {
             let lease = decode_lease(input)?;
-            Edit::Grant {
-                lease,
-                owner: input.byte()?,
-                ttl_milliseconds: input.integer()?,
-            }
+            Edit::Grant { lease, owner: input.byte()?, ttl_milliseconds: input.integer()? }
         }
-        CHECKPOINT => Edit::Checkpoint {
-            lease: decode_lease(input)?,
-            remaining_milliseconds: input.integer()?,
-        },
-        REVOKE => Edit::Revoke {
-            lease: decode_lease(input)?,
-        },
-        COMPACT => Edit::Compact {
-            revision: input.integer()?,
-        },
+        CHECKPOINT => Edit::Checkpoint { lease: decode_lease(input)?, remaining_milliseconds: input.integer()? },
+        REVOKE => Edit::Revoke { lease: decode_lease(input)? },
+        COMPACT => Edit::Compact { revision: input.integer()? },
         kind => return Err(Malformed::UnknownEdit(kind)),
     })
 }
@@ -304,8 +253,7 @@ impl Draft {
     pub(crate) fn open(&mut self, prepared_on: u64, time_milliseconds: u64) {
         if self.bytes.is_empty() {
             self.bytes.reserve(SMALL_DELTA_BYTES);
-            self.bytes
-                .extend_from_slice(&[FORMAT_VERSION, 0, 0, 0, 0, 0]);
+            self.bytes.extend_from_slice(&[FORMAT_VERSION, 0, 0, 0, 0, 0]);
             put_integer(&mut self.bytes, prepared_on);
             put_integer(&mut self.bytes, time_milliseconds);
         }
@@ -316,17 +264,11 @@ impl Draft {
     }
 
     pub(crate) fn mark(&self) -> DraftMark {
-        DraftMark {
-            bytes: self.bytes.len(),
-            edits: self.edits,
-        }
+        DraftMark { bytes: self.bytes.len(), edits: self.edits }
     }
 
     pub(crate) fn cut(&mut self, mark: DraftMark) {
-        assert!(
-            mark.bytes <= self.bytes.len() && mark.edits <= self.edits,
-            "a savepoint of another transaction"
-        );
+        assert!(mark.bytes <= self.bytes.len() && mark.edits <= self.edits, "a savepoint of another transaction");
         self.bytes.truncate(mark.bytes);
         self.edits = mark.edits;
     }
@@ -348,21 +290,18 @@ impl Draft {
     }
 
     pub(crate) fn grant(&mut self, lease: LeaseId, ttl_milliseconds: u64, owner: u8) {
-        self.begin_edit(GRANT)
-            .extend_from_slice(&lease.0.to_le_bytes());
+        self.begin_edit(GRANT).extend_from_slice(&lease.0.to_le_bytes());
         self.bytes.push(owner);
         put_integer(&mut self.bytes, ttl_milliseconds);
     }
 
     pub(crate) fn checkpoint(&mut self, lease: LeaseId, remaining_milliseconds: u64) {
-        self.begin_edit(CHECKPOINT)
-            .extend_from_slice(&lease.0.to_le_bytes());
+        self.begin_edit(CHECKPOINT).extend_from_slice(&lease.0.to_le_bytes());
         put_integer(&mut self.bytes, remaining_milliseconds);
     }
 
     pub(crate) fn revoke(&mut self, lease: LeaseId) {
-        self.begin_edit(REVOKE)
-            .extend_from_slice(&lease.0.to_le_bytes());
+        self.begin_edit(REVOKE).extend_from_slice(&lease.0.to_le_bytes());
     }
 
     pub(crate) fn compact(&mut self, revision: u64) {
@@ -372,10 +311,7 @@ impl Draft {
 
     fn begin_edit(&mut self, kind: u8) -> &mut Vec<u8> {
         assert!(!self.bytes.is_empty(), "an edit follows the head");
-        self.edits = self
-            .edits
-            .checked_add(1)
-            .expect("fewer edits than a transaction has bytes");
+        self.edits = self.edits.checked_add(1).expect("fewer edits than a transaction has bytes");
         self.bytes.push(kind);
         &mut self.bytes
     }

@@ -51,9 +51,7 @@ impl State {
             table,
             kind: ChangeKind::Put,
             key: Key::from(key),
-            before: replaced
-                .before
-                .filter(|_| self.catalog.specs()[position].history == History::Kept),
+            before: replaced.before.filter(|_| self.catalog.specs()[position].history == History::Kept),
             after: Some(replaced.after),
         });
     }
@@ -64,41 +62,26 @@ impl State {
             return;
         };
         self.hash.subtract_row(KeyHash::new(table, key), &before);
-        self.leases
-            .reattach(before.lease(), LeaseId::NONE, table, key);
+        self.leases.reattach(before.lease(), LeaseId::NONE, table, key);
         pending.changes.push(Change {
             revision,
             table,
             kind: ChangeKind::Delete,
             key: Key::from(key),
-            before: Some(before)
-                .filter(|_| self.catalog.specs()[position].history == History::Kept),
+            before: Some(before).filter(|_| self.catalog.specs()[position].history == History::Kept),
             after: None,
         });
     }
 
     /// Grants a lease. One that exists already is granted anew and keeps its rows.
     pub(crate) fn edit_grant(&mut self, id: LeaseId, ttl_milliseconds: u64, owner: u8) {
-        self.set_lease(
-            id,
-            Lease {
-                ttl_milliseconds,
-                remaining_milliseconds: ttl_milliseconds,
-                owner,
-            },
-        );
+        self.set_lease(id, Lease { ttl_milliseconds, remaining_milliseconds: ttl_milliseconds, owner });
     }
 
     /// Notes what is left of a lease, if it exists.
     pub(crate) fn edit_checkpoint(&mut self, id: LeaseId, remaining_milliseconds: u64) {
         if let Some(&lease) = self.leases.get(id) {
-            self.set_lease(
-                id,
-                Lease {
-                    remaining_milliseconds,
-                    ..lease
-                },
-            );
+            self.set_lease(id, Lease { remaining_milliseconds, ..lease });
         }
     }
 
@@ -118,10 +101,7 @@ impl State {
 
     /// Moves the compaction point. Effective at once for every reader; memory is given back by `reclaim`.
     pub(crate) fn edit_compact(&mut self, revision: u64) {
-        assert!(
-            self.compacted < revision && revision <= self.revision,
-            "a compaction point moves forward"
-        );
+        assert!(self.compacted < revision && revision <= self.revision, "a compaction point moves forward");
         self.compacted = revision;
         self.feed.compact(revision);
     }
@@ -132,8 +112,7 @@ impl State {
         if !pending.changes.is_empty() {
             let catalog = &self.catalog;
             let history = |table| catalog.history(table);
-            self.feed
-                .push(self.revision, time_milliseconds, pending.changes, history);
+            self.feed.push(self.revision, time_milliseconds, pending.changes, history);
             // The transaction may have compacted its own revision, before that was in the feed.
             if self.compacted == self.revision {
                 self.feed.compact(self.compacted);

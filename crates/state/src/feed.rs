@@ -95,51 +95,31 @@ impl Feed {
         changes: Vec<Change>,
         history: impl Fn(TableId) -> History,
     ) {
-        self.weight += changes
-            .iter()
-            .map(|change| change.weight(history(change.table)))
-            .sum::<u64>();
-        let moment = Moment {
-            time_milliseconds,
-            weight_through: self.weight,
-            changes: Arc::from(changes),
-        };
+        self.weight += changes.iter().map(|change| change.weight(history(change.table))).sum::<u64>();
+        let moment = Moment { time_milliseconds, weight_through: self.weight, changes: Arc::from(changes) };
         let replaced = self.moments.insert(&revision.to_be_bytes(), moment);
-        assert!(
-            replaced.is_none(),
-            "revision {revision} is in the feed already"
-        );
+        assert!(replaced.is_none(), "revision {revision} is in the feed already");
     }
 
     /// Changes from `revision` on, in order.
     pub(crate) fn changes(&self, revision: u64) -> Changes<'_> {
         let from = revision.to_be_bytes();
-        Changes {
-            moments: self.moments.range(Bound::Included(&from), Bound::Unbounded),
-            current: [].iter(),
-        }
+        Changes { moments: self.moments.range(Bound::Included(&from), Bound::Unbounded), current: [].iter() }
     }
 
     /// The oldest remembered revision at or above `revision`.
     pub(crate) fn first_from(&self, revision: u64) -> Option<(u64, &Moment)> {
-        self.moments
-            .range(Bound::Included(&revision.to_be_bytes()), Bound::Unbounded)
-            .next()
-            .map(moment_of)
+        self.moments.range(Bound::Included(&revision.to_be_bytes()), Bound::Unbounded).next().map(moment_of)
     }
 
     /// The newest remembered revision at or below `revision`.
     pub(crate) fn last_through(&self, revision: u64) -> Option<(u64, &Moment)> {
-        self.moments
-            .range(Bound::Unbounded, Bound::Included(&revision.to_be_bytes()))
-            .next_back()
-            .map(moment_of)
+        self.moments.range(Bound::Unbounded, Bound::Included(&revision.to_be_bytes())).next_back().map(moment_of)
     }
 
     /// How many revisions above `revision` changed a row.
     pub(crate) fn count_above(&self, revision: u64) -> usize {
-        self.moments
-            .count(Bound::Excluded(&revision.to_be_bytes()), Bound::Unbounded)
+        self.moments.count(Bound::Excluded(&revision.to_be_bytes()), Bound::Unbounded)
     }
 
     /// What is remembered above the compaction point.
@@ -149,9 +129,7 @@ impl Feed {
 
     /// What would be remembered if `revision` were the compaction point.
     pub(crate) fn weight_above(&self, revision: u64) -> u64 {
-        let through = self
-            .last_through(revision)
-            .map_or(self.weight_compacted, |(_, moment)| moment.weight_through);
+        let through = self.last_through(revision).map_or(self.weight_compacted, |(_, moment)| moment.weight_through);
         self.weight - through.max(self.weight_compacted)
     }
 
@@ -162,37 +140,22 @@ impl Feed {
 
     /// Takes the next step of forgetting: hands at most `budget` changes at or below `compacted` to `forget`, and
     /// drops what lies below it. Returns how much of the budget was used; less than `budget` only when all is done.
-    pub(crate) fn reclaim(
-        &mut self,
-        compacted: u64,
-        budget: usize,
-        mut forget: impl FnMut(&Change),
-    ) -> usize {
+    pub(crate) fn reclaim(&mut self, compacted: u64, budget: usize, mut forget: impl FnMut(&Change)) -> usize {
         let mut used = 0;
         while used < budget {
-            let Some((revision, moment)) = self
-                .first_from(0)
-                .filter(|&(revision, _)| revision <= compacted)
-            else {
+            let Some((revision, moment)) = self.first_from(0).filter(|&(revision, _)| revision <= compacted) else {
                 break;
             };
             let changes = Arc::clone(&moment.changes);
             if revision > self.progress.revision {
-                let end = changes
-                    .len()
-                    .min(self.progress.changes.saturating_add(budget - used));
-                changes[self.progress.changes..end]
-                    .iter()
-                    .for_each(&mut forget);
+                let end = changes.len().min(self.progress.changes.saturating_add(budget - used));
+                changes[self.progress.changes..end].iter().for_each(&mut forget);
                 used += end - self.progress.changes;
                 if end < changes.len() {
                     self.progress.changes = end;
                     break;
                 }
-                self.progress = Progress {
-                    revision,
-                    changes: 0,
-                };
+                self.progress = Progress { revision, changes: 0 };
             }
             if revision == compacted {
                 break;
@@ -213,10 +176,7 @@ impl Feed {
 
     /// A restored state has forgotten everything at or below its compaction point.
     pub(crate) fn restored(&mut self, compacted: u64) {
-        self.progress = Progress {
-            revision: compacted,
-            changes: 0,
-        };
+        self.progress = Progress { revision: compacted, changes: 0 };
         self.compact(compacted);
     }
 }

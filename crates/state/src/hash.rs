@@ -35,10 +35,7 @@ pub(crate) struct KeyHash {
 
 impl KeyHash {
     pub(crate) fn new(table: TableId, key: &[u8]) -> KeyHash {
-        KeyHash {
-            table,
-            key: xxh3_128(key),
-        }
+        KeyHash { table, key: xxh3_128(key) }
     }
 
     fn with(self, content: &[u8]) -> u128 {

@@ -72,13 +72,7 @@ impl Past {
     }
 
     /// Forgets what the change at `revision` superseded, once nobody may read below that revision any more.
-    pub(crate) fn forget(
-        &mut self,
-        key: &[u8],
-        before: Option<&Row>,
-        deleted: bool,
-        revision: u64,
-    ) {
+    pub(crate) fn forget(&mut self, key: &[u8], before: Option<&Row>, deleted: bool, revision: u64) {
         if let Some(before) = before
             && before.modified() < revision
         {
@@ -107,10 +101,7 @@ impl Past {
     /// The version that was current at `revision`, the live row left aside.
     pub(crate) fn at(&self, key: &[u8], revision: u64) -> Option<&Row> {
         let (first, last) = (filed_key(key, 0), filed_key(key, revision));
-        let (_, version) = self
-            .filed
-            .range(Bound::Included(&first), Bound::Included(&last))
-            .next_back()?;
+        let (_, version) = self.filed.range(Bound::Included(&first), Bound::Included(&last)).next_back()?;
         version.as_ref()
     }
 
@@ -180,34 +171,15 @@ struct PastKeys<'a> {
 }
 
 impl<'a> RangeAt<'a> {
-    pub(crate) fn new(
-        table: &'a Table,
-        from: Bound<&[u8]>,
-        to: Bound<&[u8]>,
-        revision: u64,
-    ) -> RangeAt<'a> {
-        let mut live = Peeked {
-            range: table.rows.range(from, to),
-            next: None,
-        };
+    pub(crate) fn new(table: &'a Table, from: Bound<&[u8]>, to: Bound<&[u8]>, revision: u64) -> RangeAt<'a> {
+        let mut live = Peeked { range: table.rows.range(from, to), next: None };
         live.advance();
-        let past = table
-            .past
-            .as_ref()
-            .map(|past| PastKeys::new(past, from, to));
-        RangeAt {
-            revision,
-            live,
-            past,
-            key: Vec::new(),
-        }
+        let past = table.past.as_ref().map(|past| PastKeys::new(past, from, to));
+        RangeAt { revision, live, past, key: Vec::new() }
     }
 
     /// The next key that lived at the revision, and its row as it was.
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "a lending cursor cannot be an Iterator"
-    )]
+    #[expect(clippy::should_implement_trait, reason = "a lending cursor cannot be an Iterator")]
     pub fn next(&mut self) -> Option<(&[u8], &'a Row)> {
         loop {
             let past_key = self.past.as_ref().and_then(|past| past.next.as_deref());
@@ -303,11 +275,7 @@ fn key_of_filed(filed: &[u8]) -> Vec<u8> {
         key.push(byte);
         if byte == 0 {
             let mark = bytes.next();
-            assert_eq!(
-                mark,
-                Some(&0xff),
-                "a zero inside a filed key is followed by its mark"
-            );
+            assert_eq!(mark, Some(&0xff), "a zero inside a filed key is followed by its mark");
         }
     }
     key

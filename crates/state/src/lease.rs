@@ -74,17 +74,13 @@ impl Leases {
     }
 
     pub(crate) fn iter(&self) -> LeaseIter<'_> {
-        LeaseIter {
-            range: self.by_id.iter(),
-        }
+        LeaseIter { range: self.by_id.iter() }
     }
 
     /// Leases whose ids are above `id`, in order.
     pub(crate) fn after(&self, id: Option<LeaseId>) -> LeaseIter<'_> {
         let range = match id {
-            Some(id) => self
-                .by_id
-                .range(Bound::Excluded(&id.to_key()), Bound::Unbounded),
+            Some(id) => self.by_id.range(Bound::Excluded(&id.to_key()), Bound::Unbounded),
             None => self.by_id.iter(),
         };
         LeaseIter { range }
@@ -97,24 +93,16 @@ impl Leases {
         }
         if from != LeaseId::NONE {
             let removed = self.attached.remove(&attached_key(from, table, key));
-            assert!(
-                removed.is_some(),
-                "a row names lease {from} but the index does not know it"
-            );
+            assert!(removed.is_some(), "a row names lease {from} but the index does not know it");
         }
         if to != LeaseId::NONE {
             let replaced = self.attached.insert(&attached_key(to, table, key), ());
-            assert!(
-                replaced.is_none(),
-                "the index knows a row of lease {to} that did not name it"
-            );
+            assert!(replaced.is_none(), "the index knows a row of lease {to} that did not name it");
         }
     }
 
     pub(crate) fn rows(&self, id: LeaseId) -> LeaseRows<'_> {
-        LeaseRows {
-            range: self.attached.prefix(&id.to_key()),
-        }
+        LeaseRows { range: self.attached.prefix(&id.to_key()) }
     }
 
     /// Whether the index knows this row of this lease.
@@ -158,10 +146,7 @@ pub struct LeaseRows<'a> {
 
 impl LeaseRows<'_> {
     /// The next attached row's table and key.
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "a lending cursor cannot be an Iterator"
-    )]
+    #[expect(clippy::should_implement_trait, reason = "a lending cursor cannot be an Iterator")]
     pub fn next(&mut self) -> Option<(TableId, &[u8])> {
         let (key, ()) = self.range.next()?;
         Some((TableId(key[8]), &key[9..]))

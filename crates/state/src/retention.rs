@@ -31,32 +31,18 @@ impl State {
             next.is_none_or(|(_, moment)| moment.time_milliseconds >= time_milliseconds)
         });
         let (revision, moment) = self.feed.last_through(first_kept)?;
-        (revision > self.compacted && moment.time_milliseconds < time_milliseconds)
-            .then_some(revision)
+        (revision > self.compacted && moment.time_milliseconds < time_milliseconds).then_some(revision)
     }
 
     /// Gives back memory of what was compacted: at most `budget` changes' worth of work. Returns how many
     /// revisions wait to be reclaimed still. Changes nothing that anybody can see; when it is called may differ
     /// between members.
     pub fn reclaim(&mut self, budget: usize) -> usize {
-        let State {
-            catalog,
-            tables,
-            feed,
-            compacted,
-            ..
-        } = self;
+        let State { catalog, tables, feed, compacted, .. } = self;
         feed.reclaim(*compacted, budget, |change| {
-            let position = catalog
-                .position(change.table)
-                .expect("a change is of a declared table");
+            let position = catalog.position(change.table).expect("a change is of a declared table");
             if let Some(past) = &mut tables[position].past {
-                past.forget(
-                    &change.key,
-                    change.before.as_ref(),
-                    change.after.is_none(),
-                    change.revision,
-                );
+                past.forget(&change.key, change.before.as_ref(), change.after.is_none(), change.revision);
             }
         });
         feed.reclaimable(*compacted)

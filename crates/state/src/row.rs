@@ -48,16 +48,9 @@ impl Row {
     /// Lays a row out. The value is the concatenation of `parts`.
     pub(crate) fn build(header: Header, parts: &[&[u8]]) -> Row {
         assert!(header.version >= 1, "a row's first version is 1");
-        assert!(
-            header.created <= header.modified,
-            "a row cannot be older than its key"
-        );
-        let numbers = [
-            header.created,
-            header.modified - header.created,
-            header.version - 1,
-            header.lease.0.cast_unsigned(),
-        ];
+        assert!(header.created <= header.modified, "a row cannot be older than its key");
+        let numbers =
+            [header.created, header.modified - header.created, header.version - 1, header.lease.0.cast_unsigned()];
         let widths = numbers.map(width);
         let head = SHAPE_BYTES + widths.iter().sum::<usize>();
         let length = head + parts.iter().map(|part| part.len()).sum::<usize>();
@@ -86,9 +79,7 @@ impl Row {
             return None;
         };
         let widths = [first & 15, first >> 4, second & 15, second >> 4].map(usize::from);
-        if widths.iter().any(|&width| width > 8)
-            || bytes.len() < SHAPE_BYTES + widths.iter().sum::<usize>()
-        {
+        if widths.iter().any(|&width| width > 8) || bytes.len() < SHAPE_BYTES + widths.iter().sum::<usize>() {
             return None;
         }
         let row = Row(Arc::from(bytes));
@@ -149,12 +140,7 @@ impl Row {
     }
 
     fn numbers(&self) -> [u64; 4] {
-        [
-            self.number(0),
-            self.number(1),
-            self.number(2),
-            self.number(3),
-        ]
+        [self.number(0), self.number(1), self.number(2), self.number(3)]
     }
 
     fn number(&self, position: usize) -> u64 {
@@ -181,17 +167,11 @@ impl AsRef<[u8]> for Row {
 impl fmt::Debug for Row {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut row = formatter.debug_struct("Row");
-        row.field("created", &self.created())
-            .field("modified", &self.modified())
-            .field("version", &self.version());
+        row.field("created", &self.created()).field("modified", &self.modified()).field("version", &self.version());
         if self.lease() != LeaseId::NONE {
             row.field("lease", &self.lease());
         }
-        row.field(
-            "value",
-            &format_args!("\"{}\"", self.value().escape_ascii()),
-        )
-        .finish()
+        row.field("value", &format_args!("\"{}\"", self.value().escape_ascii())).finish()
     }
 }
 

@@ -44,11 +44,7 @@ impl State {
     /// If two tables have one number, or one a number below [`TableId::FIRST`].
     pub fn new(specs: &[TableSpec]) -> State {
         let catalog = Catalog::new(specs);
-        let tables = catalog
-            .specs()
-            .iter()
-            .map(|spec| Table::new(spec.history))
-            .collect();
+        let tables = catalog.specs().iter().map(|spec| Table::new(spec.history)).collect();
         State {
             catalog: Arc::new(catalog),
             tables,
@@ -151,12 +147,7 @@ impl State {
     ///
     /// # Panics
     /// If the table keeps no history and the revision is not the present one.
-    pub fn get_at(
-        &self,
-        table: TableId,
-        key: &[u8],
-        revision: u64,
-    ) -> Result<Option<&Row>, HistoryError> {
+    pub fn get_at(&self, table: TableId, key: &[u8], revision: u64) -> Result<Option<&Row>, HistoryError> {
         let table = self.readable_at(table, revision)?;
         Ok(history::row_at(table, key, revision))
     }
@@ -228,9 +219,7 @@ impl State {
     /// newest gives nothing, and no error.
     pub fn changes(&self, from_revision: u64) -> Result<Changes<'_>, HistoryError> {
         if from_revision < self.compacted {
-            return Err(HistoryError::Compacted {
-                compacted: self.compacted,
-            });
+            return Err(HistoryError::Compacted { compacted: self.compacted });
         }
         Ok(self.feed.changes(from_revision))
     }
@@ -266,9 +255,7 @@ impl State {
     /// # Panics
     /// If it was not declared: which tables there are is part of the program, not of anything it receives.
     pub(crate) fn position(&self, table: TableId) -> usize {
-        self.catalog
-            .position(table)
-            .unwrap_or_else(|| panic!("table {table} was not declared"))
+        self.catalog.position(table).unwrap_or_else(|| panic!("table {table} was not declared"))
     }
 
     fn table(&self, table: TableId) -> &Table {
@@ -277,21 +264,14 @@ impl State {
 
     fn readable_at(&self, id: TableId, revision: u64) -> Result<&Table, HistoryError> {
         if revision < self.compacted {
-            return Err(HistoryError::Compacted {
-                compacted: self.compacted,
-            });
+            return Err(HistoryError::Compacted { compacted: self.compacted });
         }
         if revision > self.revision {
-            return Err(HistoryError::Future {
-                revision: self.revision,
-            });
+            return Err(HistoryError::Future { revision: self.revision });
         }
         let position = self.position(id);
         let kept = self.catalog.specs()[position].history == History::Kept;
-        assert!(
-            kept || revision == self.revision,
-            "table {id} keeps no history, revision {revision} cannot be read"
-        );
+        assert!(kept || revision == self.revision, "table {id} keeps no history, revision {revision} cannot be read");
         Ok(&self.tables[position])
     }
 }

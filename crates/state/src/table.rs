@@ -60,19 +60,9 @@ impl Catalog {
         specs.sort_by_key(|spec| spec.id);
         let mut positions = [None; 256];
         for (position, spec) in specs.iter().enumerate() {
-            assert!(
-                spec.id >= TableId::FIRST,
-                "table {} ({}) is in the reserved range",
-                spec.id,
-                spec.name
-            );
+            assert!(spec.id >= TableId::FIRST, "table {} ({}) is in the reserved range", spec.id, spec.name);
             let place = &mut positions[usize::from(spec.id.0)];
-            assert!(
-                place.is_none(),
-                "table {} ({}) is declared twice",
-                spec.id,
-                spec.name
-            );
+            assert!(place.is_none(), "table {} ({}) is declared twice", spec.id, spec.name);
             *place = Some(u8::try_from(position).expect("at most 240 tables can be declared"));
         }
         Catalog { specs, positions }
@@ -116,45 +106,21 @@ impl Table {
             History::Kept => Some(Past::default()),
             History::EventsOnly => None,
         };
-        Table {
-            rows: Tree::new(),
-            past,
-            bytes: 0,
-        }
+        Table { rows: Tree::new(), past, bytes: 0 }
     }
 
     /// Puts a row at `revision`, deriving its header from the row it replaces.
-    pub(crate) fn put(
-        &mut self,
-        key: &[u8],
-        value: &[&[u8]],
-        lease: LeaseId,
-        revision: u64,
-    ) -> Replaced {
+    pub(crate) fn put(&mut self, key: &[u8], value: &[&[u8]], lease: LeaseId, revision: u64) -> Replaced {
         let header = match self.rows.get(key) {
-            Some(row) => Header {
-                created: row.created(),
-                modified: revision,
-                version: row.version() + 1,
-                lease,
-            },
-            None => Header {
-                created: revision,
-                modified: revision,
-                version: 1,
-                lease,
-            },
+            Some(row) => Header { created: row.created(), modified: revision, version: row.version() + 1, lease },
+            None => Header { created: revision, modified: revision, version: 1, lease },
         };
         let after = Row::build(header, value);
         let before = self.rows.insert(key, after.clone());
         self.bytes += weight(key, &after);
         if let Some(before) = &before {
             self.bytes -= weight(key, before);
-            assert!(
-                before.modified() <= revision,
-                "a row is from revision {}, after {revision}",
-                before.modified()
-            );
+            assert!(before.modified() <= revision, "a row is from revision {}, after {revision}", before.modified());
         }
         if let Some(past) = &mut self.past {
             past.superseded_by_put(key, before.as_ref(), revision);

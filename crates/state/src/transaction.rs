@@ -38,13 +38,7 @@ pub struct Savepoint {
 impl<'a> Transaction<'a> {
     pub(crate) fn new(state: &'a mut State, time_milliseconds: u64) -> Transaction<'a> {
         let prepared_on = state.revision;
-        Transaction {
-            state,
-            time_milliseconds,
-            prepared_on,
-            draft: Draft::default(),
-            pending: Pending::default(),
-        }
+        Transaction { state, time_milliseconds, prepared_on, draft: Draft::default(), pending: Pending::default() }
     }
 
     /// The state with this transaction's writes in it. Its feed does not show them before the transaction is
@@ -82,18 +76,14 @@ impl<'a> Transaction<'a> {
     /// As [`Transaction::put`].
     pub fn put_parts(&mut self, table: TableId, key: &[u8], value: &[&[u8]], lease: LeaseId) {
         let bytes = key.len() + value.iter().map(|part| part.len()).sum::<usize>();
-        assert!(
-            bytes <= MAX_ROW_BYTES,
-            "a row of {bytes} bytes, the limit is {MAX_ROW_BYTES}"
-        );
+        assert!(bytes <= MAX_ROW_BYTES, "a row of {bytes} bytes, the limit is {MAX_ROW_BYTES}");
         debug_assert!(
             lease == LeaseId::NONE || self.state.lease(lease).is_some(),
             "a row is attached to lease {lease}, which does not exist"
         );
         self.revision();
         self.draft.put(table, key, value, lease);
-        self.state
-            .edit_put(&mut self.pending, table, key, value, lease);
+        self.state.edit_put(&mut self.pending, table, key, value, lease);
     }
 
     /// Deletes a row; says whether it was there. Nothing is written if it was not.
@@ -142,10 +132,7 @@ impl<'a> Transaction<'a> {
         let mut rows = before.rows(lease);
         while let Some((table, key)) = rows.next() {
             let deleted = self.delete(table, key);
-            assert!(
-                deleted,
-                "the index of lease {lease} names a row of {table} that is not there"
-            );
+            assert!(deleted, "the index of lease {lease} names a row of {table} that is not there");
         }
         self.open();
         self.draft.revoke(lease);
@@ -160,14 +147,10 @@ impl<'a> Transaction<'a> {
     /// Nothing is written then.
     pub fn compact(&mut self, revision: u64) -> Result<(), HistoryError> {
         if revision <= self.state.compacted {
-            return Err(HistoryError::Compacted {
-                compacted: self.state.compacted,
-            });
+            return Err(HistoryError::Compacted { compacted: self.state.compacted });
         }
         if revision > self.state.revision {
-            return Err(HistoryError::Future {
-                revision: self.state.revision,
-            });
+            return Err(HistoryError::Future { revision: self.state.revision });
         }
         self.open();
         self.draft.compact(revision);
@@ -190,10 +173,7 @@ impl<'a> Transaction<'a> {
     /// # Panics
     /// If the savepoint is of another transaction, or of a point that was itself rolled back.
     pub fn rollback(&mut self, savepoint: &Savepoint) {
-        assert_eq!(
-            savepoint.prepared_on, self.prepared_on,
-            "a savepoint of another transaction"
-        );
+        assert_eq!(savepoint.prepared_on, self.prepared_on, "a savepoint of another transaction");
         self.draft.cut(savepoint.draft);
         self.pending.changes.truncate(savepoint.changes);
         self.state.clone_from(&savepoint.state);
@@ -205,8 +185,7 @@ impl<'a> Transaction<'a> {
             return None;
         }
         let claimed = self.claimed();
-        self.state
-            .seal(self.time_milliseconds, std::mem::take(&mut self.pending));
+        self.state.seal(self.time_milliseconds, std::mem::take(&mut self.pending));
         // From here on there is nothing left that dropping could lose.
         self.prepared_on = self.state.revision;
         Some(Bytes::from(std::mem::take(&mut self.draft).finish(claimed)))
@@ -229,9 +208,6 @@ impl<'a> Transaction<'a> {
 /// hears of.
 impl Drop for Transaction<'_> {
     fn drop(&mut self) {
-        assert!(
-            !self.wrote() || thread::panicking(),
-            "a transaction wrote and was dropped without being finished"
-        );
+        assert!(!self.wrote() || thread::panicking(), "a transaction wrote and was dropped without being finished");
     }
 }

@@ -32,10 +32,7 @@ struct Node<W> {
 
 impl<W: Ord> Intervals<W> {
     pub(super) fn new() -> Intervals<W> {
-        Intervals {
-            root: None,
-            priorities: 0,
-        }
+        Intervals { root: None, priorities: 0 }
     }
 
     pub(super) fn insert(&mut self, start: &[u8], end: Option<&[u8]>, subscriber: W) -> bool {
@@ -81,9 +78,7 @@ impl<W: Ord> Intervals<W> {
 
 impl<W> Node<W> {
     fn compare(&self, start: &[u8], end: Option<&[u8]>) -> Ordering {
-        (*self.start)
-            .cmp(start)
-            .then_with(|| compare_ends(self.end.as_deref(), end))
+        (*self.start).cmp(start).then_with(|| compare_ends(self.end.as_deref(), end))
     }
 
     fn refresh(&mut self) {
@@ -100,10 +95,7 @@ impl<W> Node<W> {
     fn check(&self) {
         let mut furthest = self.end.as_deref();
         assert!(!self.subscribers.is_empty());
-        for (child, side) in [
-            (&self.left, Ordering::Less),
-            (&self.right, Ordering::Greater),
-        ] {
+        for (child, side) in [(&self.left, Ordering::Less), (&self.right, Ordering::Greater)] {
             let Some(child) = child else { continue };
             child.check();
             assert_eq!(child.compare(&self.start, self.end.as_deref()), side);
@@ -126,11 +118,7 @@ fn compare_ends(left: Option<&[u8]>, right: Option<&[u8]>) -> Ordering {
     }
 }
 
-fn find<'a, W>(
-    root: &'a mut Option<Box<Node<W>>>,
-    start: &[u8],
-    end: Option<&[u8]>,
-) -> Option<&'a mut Node<W>> {
+fn find<'a, W>(root: &'a mut Option<Box<Node<W>>>, start: &[u8], end: Option<&[u8]>) -> Option<&'a mut Node<W>> {
     let mut at = root.as_deref_mut()?;
     loop {
         at = match at.compare(start, end) {
@@ -145,11 +133,7 @@ fn find<'a, W>(
 fn insert<W>(place: &mut Option<Box<Node<W>>>, mut node: Box<Node<W>>) {
     match place {
         Some(at) if at.priority >= node.priority => {
-            let side = if at.compare(&node.start, node.end.as_deref()).is_gt() {
-                &mut at.left
-            } else {
-                &mut at.right
-            };
+            let side = if at.compare(&node.start, node.end.as_deref()).is_gt() { &mut at.left } else { &mut at.right };
             insert(side, node);
             at.refresh();
         }
@@ -218,11 +202,7 @@ fn join<W>(left: Option<Box<Node<W>>>, right: Option<Box<Node<W>>>) -> Option<Bo
 /// Tells the subscribers of all ranges around a key, in order of (start, end).
 fn stab<'a, W>(tree: Option<&'a Node<W>>, key: &[u8], tell: &mut impl FnMut(&'a W)) {
     let Some(at) = tree else { return };
-    if at
-        .furthest
-        .as_deref()
-        .is_some_and(|furthest| furthest <= key)
-    {
+    if at.furthest.as_deref().is_some_and(|furthest| furthest <= key) {
         return;
     }
     stab(at.left.as_deref(), key, tell);

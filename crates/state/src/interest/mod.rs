@@ -59,10 +59,7 @@ struct Interests<W> {
 impl<W: Ord> Index<W> {
     /// No subscribers.
     pub fn new() -> Index<W> {
-        Index {
-            tables: BTreeMap::new(),
-            subscriptions: 0,
-        }
+        Index { tables: BTreeMap::new(), subscriptions: 0 }
     }
 
     /// How many subscriptions there are.
@@ -81,9 +78,7 @@ impl<W: Ord> Index<W> {
         let added = match interest {
             Interest::Exact(key) => interests.keys.insert(key, Reach::Exact, subscriber),
             Interest::Prefix(key) => interests.keys.insert(key, Reach::Prefix, subscriber),
-            Interest::Range(start, end) => {
-                interests.ranges.insert(start, end.as_deref(), subscriber)
-            }
+            Interest::Range(start, end) => interests.ranges.insert(start, end.as_deref(), subscriber),
         };
         self.subscriptions += usize::from(added);
         added
@@ -97,9 +92,7 @@ impl<W: Ord> Index<W> {
         let removed = match interest {
             Interest::Exact(key) => interests.keys.remove(key, Reach::Exact, subscriber),
             Interest::Prefix(key) => interests.keys.remove(key, Reach::Prefix, subscriber),
-            Interest::Range(start, end) => {
-                interests.ranges.remove(start, end.as_deref(), subscriber)
-            }
+            Interest::Range(start, end) => interests.ranges.remove(start, end.as_deref(), subscriber),
         };
         self.subscriptions -= usize::from(removed);
         removed
@@ -123,10 +116,7 @@ impl<W: Ord> Default for Index<W> {
 
 impl<W: Ord> Interests<W> {
     fn new() -> Interests<W> {
-        Interests {
-            keys: Trie::new(),
-            ranges: Intervals::new(),
-        }
+        Interests { keys: Trie::new(), ranges: Intervals::new() }
     }
 }
 

@@ -17,11 +17,7 @@ enum Step {
 
 /// Short keys over few letters: prefixes of each other, equal ones and empty ones are common.
 fn key() -> impl Strategy<Value = Bytes> {
-    vec(
-        prop_oneof![Just(0), Just(b'a'), Just(b'b'), Just(0xff)],
-        0..6,
-    )
-    .prop_map(Bytes::from)
+    vec(prop_oneof![Just(0), Just(b'a'), Just(b'b'), Just(0xff)], 0..6).prop_map(Bytes::from)
 }
 
 fn interest() -> impl Strategy<Value = Interest> {
@@ -46,13 +42,7 @@ fn rank(interest: &Interest) -> (u8, usize, Bytes, bool, Bytes) {
     match interest {
         Interest::Prefix(prefix) => (0, prefix.len(), Bytes::new(), false, Bytes::new()),
         Interest::Exact(_) => (1, 0, Bytes::new(), false, Bytes::new()),
-        Interest::Range(start, end) => (
-            2,
-            0,
-            start.clone(),
-            end.is_none(),
-            end.clone().unwrap_or_default(),
-        ),
+        Interest::Range(start, end) => (2, 0, start.clone(), end.is_none(), end.clone().unwrap_or_default()),
     }
 }
 
@@ -64,18 +54,10 @@ fn check(index: &Index<u8>, known: &[(TableId, Interest, u8)], key: &[u8]) {
             .map(|(_, interest, subscriber)| (rank(interest), *subscriber))
             .collect();
         expected.sort();
-        let expected: Vec<u8> = expected
-            .into_iter()
-            .map(|(_, subscriber)| subscriber)
-            .collect();
+        let expected: Vec<u8> = expected.into_iter().map(|(_, subscriber)| subscriber).collect();
         let mut told = Vec::new();
         index.matching(table, key, |&subscriber| told.push(subscriber));
-        assert_eq!(
-            told,
-            expected,
-            "key {:?} of table {table}",
-            key.escape_ascii().to_string()
-        );
+        assert_eq!(told, expected, "key {:?} of table {table}", key.escape_ascii().to_string());
     }
 }
 
@@ -118,9 +100,7 @@ proptest! {
 
 #[test]
 fn keys_that_begin_each_other_thousands_deep_neither_overflow_nor_linger() {
-    let deep: Vec<Bytes> = (0..20_000)
-        .map(|length| Bytes::from(vec![b'x'; length]))
-        .collect();
+    let deep: Vec<Bytes> = (0..20_000).map(|length| Bytes::from(vec![b'x'; length])).collect();
     let mut index = Index::new();
     for (subscriber, key) in deep.iter().enumerate() {
         assert!(index.insert(TABLES[0], &Interest::Prefix(key.clone()), subscriber));

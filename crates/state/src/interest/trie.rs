@@ -36,17 +36,11 @@ struct Node<W> {
 
 impl<W: Ord> Node<W> {
     fn new(label: &[u8]) -> Node<W> {
-        Node {
-            label: Box::from(label),
-            children: Vec::new(),
-            exact: Vec::new(),
-            prefix: Vec::new(),
-        }
+        Node { label: Box::from(label), children: Vec::new(), exact: Vec::new(), prefix: Vec::new() }
     }
 
     fn child(&self, first: u8) -> Result<usize, usize> {
-        self.children
-            .binary_search_by_key(&first, |&(byte, _)| byte)
+        self.children.binary_search_by_key(&first, |&(byte, _)| byte)
     }
 
     fn subscribers(&mut self, reach: Reach) -> &mut Vec<W> {
@@ -63,10 +57,7 @@ impl<W: Ord> Node<W> {
 
 impl<W: Ord> Trie<W> {
     pub(super) fn new() -> Trie<W> {
-        Trie {
-            nodes: vec![Node::new(&[])],
-            vacant: Vec::new(),
-        }
+        Trie { nodes: vec![Node::new(&[])], vacant: Vec::new() }
     }
 
     pub(super) fn insert(&mut self, key: &[u8], reach: Reach, subscriber: W) -> bool {
@@ -149,9 +140,7 @@ impl<W: Ord> Trie<W> {
     /// Restores the shape along a path whose last node lost a subscriber.
     fn prune(&mut self, path: &[u32]) {
         for pair in path.windows(2).rev() {
-            let &[parent, at] = pair else {
-                unreachable!("windows of two")
-            };
+            let &[parent, at] = pair else { unreachable!("windows of two") };
             if self.node(at).has_subscribers() {
                 return;
             }
@@ -210,9 +199,7 @@ impl<W: Ord> Trie<W> {
             reachable += 1;
             let node = self.node(at);
             assert!(node.children.is_sorted_by(|a, b| a.0 < b.0));
-            assert!(
-                node.exact.is_sorted_by(|a, b| a < b) && node.prefix.is_sorted_by(|a, b| a < b)
-            );
+            assert!(node.exact.is_sorted_by(|a, b| a < b) && node.prefix.is_sorted_by(|a, b| a < b));
             assert!(at == ROOT || node.has_subscribers() || node.children.len() >= 2);
             for &(first, child) in &node.children {
                 assert_eq!(self.node(child).label[0], first);
@@ -224,8 +211,5 @@ impl<W: Ord> Trie<W> {
 }
 
 fn common_length(left: &[u8], right: &[u8]) -> usize {
-    left.iter()
-        .zip(right)
-        .take_while(|(left, right)| left == right)
-        .count()
+    left.iter().zip(right).take_while(|(left, right)| left == right).count()
 }

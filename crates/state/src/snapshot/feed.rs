@@ -4,10 +4,7 @@
 //! what is below the compaction point, or was superseded there, is not filed at all.
 
 use super::reader::{decode_row, require};
-use super::{
-    AFTER_DELETED, AFTER_HERE, AFTER_LIVE, BEFORE_EARLIER, BEFORE_HERE, BEFORE_NONE, CHANGE, Flaw,
-    MOMENT,
-};
+use super::{AFTER_DELETED, AFTER_HERE, AFTER_LIVE, BEFORE_EARLIER, BEFORE_HERE, BEFORE_NONE, CHANGE, Flaw, MOMENT};
 use crate::codec::Input;
 use crate::feed::{Change, ChangeKind};
 use crate::history::{Past, Restored};
@@ -51,28 +48,19 @@ impl FeedReader {
             match (input.byte()?, self.open.take()) {
                 (MOMENT, None) => self.open = Some(self.open_moment(state, input)?),
                 (CHANGE, Some(mut moment)) => {
-                    moment
-                        .changes
-                        .push(read_change(state, moment.revision, input)?);
+                    moment.changes.push(read_change(state, moment.revision, input)?);
                     moment.missing -= 1;
                     self.changes += 1;
                     self.open = Some(moment);
                 }
                 _ => {
-                    return Err(Flaw::Inconsistent(
-                        "a revision has more or fewer changes than it announced",
-                    ));
+                    return Err(Flaw::Inconsistent("a revision has more or fewer changes than it announced"));
                 }
             }
             if let Some(moment) = self.open.take_if(|moment| moment.missing == 0) {
                 let catalog = &state.catalog;
                 let history = |table| catalog.history(table);
-                state.feed.push(
-                    moment.revision,
-                    moment.time_milliseconds,
-                    moment.changes,
-                    history,
-                );
+                state.feed.push(moment.revision, moment.time_milliseconds, moment.changes, history);
             }
         }
         Ok(())
@@ -82,23 +70,12 @@ impl FeedReader {
         let revision = input.integer()?;
         let time_milliseconds = input.integer()?;
         let missing = input.integer()?;
-        require(
-            self.last_revision.is_none_or(|last| last < revision),
-            "its feed is not in order",
-        )?;
+        require(self.last_revision.is_none_or(|last| last < revision), "its feed is not in order")?;
         let readable = state.compacted..=state.revision;
-        require(
-            readable.contains(&revision),
-            "its feed has a revision that cannot be read",
-        )?;
+        require(readable.contains(&revision), "its feed has a revision that cannot be read")?;
         require(missing > 0, "its feed has a revision without changes")?;
         self.last_revision = Some(revision);
-        Ok(OpenMoment {
-            revision,
-            time_milliseconds,
-            missing,
-            changes: Vec::new(),
-        })
+        Ok(OpenMoment { revision, time_milliseconds, missing, changes: Vec::new() })
     }
 }
 
@@ -115,14 +92,10 @@ fn read_change(state: &mut State, revision: u64, input: &mut Input<'_>) -> Resul
         (BEFORE_HERE, Some(_)) => Some(decode_row(input, revision)?),
         (BEFORE_EARLIER, Some(past)) => {
             let earlier = past.at(key, revision.saturating_sub(1));
-            Some(earlier.cloned().ok_or(Flaw::Inconsistent(
-                "a change names an earlier row that is not there",
-            ))?)
+            Some(earlier.cloned().ok_or(Flaw::Inconsistent("a change names an earlier row that is not there"))?)
         }
         _ => {
-            return Err(Flaw::Inconsistent(
-                "a change has a row before of an unknown kind",
-            ));
+            return Err(Flaw::Inconsistent("a change has a row before of an unknown kind"));
         }
     };
     let after_code = flags & AFTER_BITS;
@@ -131,30 +104,19 @@ fn read_change(state: &mut State, revision: u64, input: &mut Input<'_>) -> Resul
         AFTER_HERE => Some(decode_row(input, revision)?),
         AFTER_LIVE => {
             let live = tables.rows.get(key).cloned();
-            Some(live.ok_or(Flaw::Inconsistent(
-                "a change names a live row that is not there",
-            ))?)
+            Some(live.ok_or(Flaw::Inconsistent("a change names a live row that is not there"))?)
         }
         _ => {
-            return Err(Flaw::Inconsistent(
-                "a change has a row after of an unknown kind",
-            ));
+            return Err(Flaw::Inconsistent("a change has a row after of an unknown kind"));
         }
     };
     require(
-        after
-            .as_ref()
-            .is_none_or(|after| after.modified() == revision),
+        after.as_ref().is_none_or(|after| after.modified() == revision),
         "a change and its row are of different revisions",
     )?;
     if let Some(past) = &mut tables.past {
-        require(
-            before.is_some() || after.is_some(),
-            "a row was deleted that was not there",
-        )?;
-        let filed_before = before
-            .clone()
-            .filter(|_| before_code == BEFORE_HERE && revision > compacted);
+        require(before.is_some() || after.is_some(), "a row was deleted that was not there")?;
+        let filed_before = before.clone().filter(|_| before_code == BEFORE_HERE && revision > compacted);
         let filed_after = match (&after, after_code) {
             (Some(row), AFTER_HERE) => Restored::Version(row.clone()),
             (None, _) if revision > compacted => Restored::Tombstone,
@@ -162,19 +124,8 @@ fn read_change(state: &mut State, revision: u64, input: &mut Input<'_>) -> Resul
         };
         file(past, key, revision, filed_before, filed_after);
     }
-    let kind = if after.is_some() {
-        ChangeKind::Put
-    } else {
-        ChangeKind::Delete
-    };
-    Ok(Change {
-        revision,
-        table,
-        kind,
-        key: Key::from(key),
-        before,
-        after,
-    })
+    let kind = if after.is_some() { ChangeKind::Put } else { ChangeKind::Delete };
+    Ok(Change { revision, table, kind, key: Key::from(key), before, after })
 }
 
 /// Files what a change at `revision` superseded, and what it left behind if that is not current any more.

@@ -77,9 +77,7 @@ pub enum Corrupt {
     #[error("a block of the snapshot has {0} bytes, the limit is {MAX_BLOCK_BYTES}")]
     Oversized(usize),
     /// A block's checksum is wrong, or it belongs to another snapshot or another place in it.
-    #[error(
-        "block {0} of the snapshot has a wrong checksum or does not follow the block before it"
-    )]
+    #[error("block {0} of the snapshot has a wrong checksum or does not follow the block before it")]
     Checksum(u32),
     /// The stream does not begin like a snapshot.
     #[error("this is not a snapshot of a state")]
@@ -130,10 +128,7 @@ impl State {
     ///
     /// # Errors
     /// If it is not a whole and undamaged snapshot that fits these tables.
-    pub fn restore<B: AsRef<[u8]>>(
-        specs: &[TableSpec],
-        blocks: impl IntoIterator<Item = B>,
-    ) -> Result<State, Corrupt> {
+    pub fn restore<B: AsRef<[u8]>>(specs: &[TableSpec], blocks: impl IntoIterator<Item = B>) -> Result<State, Corrupt> {
         let mut restore = Restore::new(specs);
         for block in blocks {
             restore.push(block.as_ref())?;
@@ -150,11 +145,7 @@ pub fn block_bytes(header: &[u8; HEADER_BYTES]) -> Result<usize, Corrupt> {
     let &[_, _, _, _, _, a, b, c, d] = header;
     let payload = u32::from_le_bytes([a, b, c, d]) as usize;
     let whole = payload.saturating_add(HEADER_BYTES + CHECKSUM_BYTES);
-    if whole > MAX_BLOCK_BYTES {
-        Err(Corrupt::Oversized(whole))
-    } else {
-        Ok(whole)
-    }
+    if whole > MAX_BLOCK_BYTES { Err(Corrupt::Oversized(whole)) } else { Ok(whole) }
 }
 
 fn checksum(previous: u64, block: &[u8]) -> u64 {

@@ -6,8 +6,8 @@
 use super::feed::FeedReader;
 use super::writer::history_code;
 use super::{
-    BEGIN, CHECKSUM_BYTES, Corrupt, END, FEED, FORMAT_VERSION, Flaw, HEADER_BYTES, LEASES, MAGIC,
-    ROWS, block_bytes, checksum,
+    BEGIN, CHECKSUM_BYTES, Corrupt, END, FEED, FORMAT_VERSION, Flaw, HEADER_BYTES, LEASES, MAGIC, ROWS, block_bytes,
+    checksum,
 };
 use crate::codec::Input;
 use crate::hash::KeyHash;
@@ -99,10 +99,7 @@ impl Restore {
         }
         let restored = self.state.hash();
         if restored != self.written_hash {
-            return Err(Corrupt::Hash {
-                written: self.written_hash,
-                restored,
-            });
+            return Err(Corrupt::Hash { written: self.written_hash, restored });
         }
         Ok(self.state)
     }
@@ -114,9 +111,7 @@ impl Restore {
         if sequence == 0 && !payload_begins.starts_with(&MAGIC) {
             return Err(Corrupt::Magic);
         }
-        let header = block
-            .first_chunk::<HEADER_BYTES>()
-            .ok_or(Corrupt::Length(sequence))?;
+        let header = block.first_chunk::<HEADER_BYTES>().ok_or(Corrupt::Length(sequence))?;
         if block_bytes(header)? != block.len() {
             return Err(Corrupt::Length(sequence));
         }
@@ -132,10 +127,8 @@ impl Restore {
     fn enter(&mut self, kind: u8) -> Result<(), Corrupt> {
         let sequence = self.sequence;
         let first = sequence == 0;
-        let in_place = (BEGIN..=END).contains(&kind)
-            && first == (kind == BEGIN)
-            && kind >= self.section
-            && self.section != END;
+        let in_place =
+            (BEGIN..=END).contains(&kind) && first == (kind == BEGIN) && kind >= self.section && self.section != END;
         if !in_place {
             return Err(Corrupt::Kind { sequence, kind });
         }
@@ -155,18 +148,9 @@ impl Restore {
         self.state.revision = input.integer()?;
         self.state.compacted = input.integer()?;
         self.state.time_milliseconds = input.integer()?;
-        require(
-            self.state.revision >= FIRST_REVISION,
-            "its revision is below the first",
-        )?;
-        require(
-            self.state.revision < u64::MAX,
-            "its revision is the last there could be",
-        )?;
-        require(
-            self.state.compacted <= self.state.revision,
-            "it is compacted ahead of its revision",
-        )?;
+        require(self.state.revision >= FIRST_REVISION, "its revision is below the first")?;
+        require(self.state.revision < u64::MAX, "its revision is the last there could be")?;
+        require(self.state.compacted <= self.state.revision, "it is compacted ahead of its revision")?;
         let tables = input.integer()?;
         for _ in 0..tables {
             let (id, history) = (TableId(input.byte()?), input.byte()?);
@@ -185,10 +169,7 @@ impl Restore {
     fn rows(&mut self, input: &mut Input<'_>) -> Result<(), Flaw> {
         let id = TableId(input.byte()?);
         let position = self.state.catalog.position(id).ok_or(Flaw::Table(id))?;
-        require(
-            self.tables.iter().any(|claim| claim.id == id),
-            "it has rows of a table it did not announce",
-        )?;
+        require(self.tables.iter().any(|claim| claim.id == id), "it has rows of a table it did not announce")?;
         match &self.loading {
             Some(loading) if loading.position == position => {}
             Some(loading) if loading.position > position => {
@@ -196,10 +177,7 @@ impl Restore {
             }
             _ => {
                 self.close_table();
-                self.loading = Some(Loading {
-                    position,
-                    rows: Loader::new(),
-                });
+                self.loading = Some(Loading { position, rows: Loader::new() });
             }
         }
         let mut key = Vec::new();
@@ -215,10 +193,7 @@ impl Restore {
     }
 
     fn load(&mut self, id: TableId, position: usize, key: &[u8], row: Row) -> Result<(), Flaw> {
-        let loading = self
-            .loading
-            .as_mut()
-            .expect("a table is open while its rows are read");
+        let loading = self.loading.as_mut().expect("a table is open while its rows are read");
         self.state.hash.add_row(KeyHash::new(id, key), &row);
         self.state.tables[position].bytes += weight(key, &row);
         let lease = row.lease();
@@ -239,23 +214,10 @@ impl Restore {
             let id = LeaseId(i64::from_le_bytes(input.array()?));
             let owner = input.byte()?;
             let (ttl_milliseconds, remaining_milliseconds) = (input.integer()?, input.integer()?);
-            require(
-                id != LeaseId::NONE,
-                "it has a lease under the number that means none",
-            )?;
-            require(
-                self.last_lease.is_none_or(|last| last < id),
-                "its leases are not in order",
-            )?;
+            require(id != LeaseId::NONE, "it has a lease under the number that means none")?;
+            require(self.last_lease.is_none_or(|last| last < id), "its leases are not in order")?;
             self.last_lease = Some(id);
-            self.state.set_lease(
-                id,
-                Lease {
-                    ttl_milliseconds,
-                    remaining_milliseconds,
-                    owner,
-                },
-            );
+            self.state.set_lease(id, Lease { ttl_milliseconds, remaining_milliseconds, owner });
         }
         Ok(())
     }
@@ -264,20 +226,11 @@ impl Restore {
         self.written_hash = u128::from_le_bytes(input.array()?);
         let (leases, changes) = (input.integer()?, input.integer()?);
         require(input.is_empty(), "bytes follow its end")?;
-        require(
-            self.feed.is_complete(),
-            "a revision has fewer changes than it announced",
-        )?;
-        require(
-            leases == self.state.leases.len() as u64,
-            "leases are missing",
-        )?;
+        require(self.feed.is_complete(), "a revision has fewer changes than it announced")?;
+        require(leases == self.state.leases.len() as u64, "leases are missing")?;
         require(changes == self.feed.changes(), "changes are missing")?;
         for claim in &self.tables {
-            require(
-                claim.rows == self.state.len(claim.id) as u64,
-                "rows are missing",
-            )?;
+            require(claim.rows == self.state.len(claim.id) as u64, "rows are missing")?;
         }
         self.state.feed.restored(self.state.compacted);
         Ok(())
@@ -286,19 +239,11 @@ impl Restore {
 
 /// A row that is not newer than `newest`.
 pub(super) fn decode_row(input: &mut Input<'_>, newest: u64) -> Result<Row, Flaw> {
-    let row =
-        Row::from_encoded(input.counted()?).ok_or(Flaw::Inconsistent("a row is malformed"))?;
-    require(
-        row.modified() <= newest,
-        "a row is newer than what it belongs to",
-    )?;
+    let row = Row::from_encoded(input.counted()?).ok_or(Flaw::Inconsistent("a row is malformed"))?;
+    require(row.modified() <= newest, "a row is newer than what it belongs to")?;
     Ok(row)
 }
 
 pub(super) fn require(holds: bool, what: &'static str) -> Result<(), Flaw> {
-    if holds {
-        Ok(())
-    } else {
-        Err(Flaw::Inconsistent(what))
-    }
+    if holds { Ok(()) } else { Err(Flaw::Inconsistent(what)) }
 }

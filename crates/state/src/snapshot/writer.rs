@@ -8,9 +8,8 @@ use std::ops::Bound;
 use bytes::Bytes;
 
 use super::{
-    AFTER_DELETED, AFTER_HERE, AFTER_LIVE, BEFORE_EARLIER, BEFORE_HERE, BEFORE_NONE, BEGIN, CHANGE,
-    CHECKSUM_BYTES, END, FEED, FORMAT_VERSION, HEADER_BYTES, LEASES, MAGIC, MAX_BLOCK_BYTES,
-    MOMENT, ROWS, checksum,
+    AFTER_DELETED, AFTER_HERE, AFTER_LIVE, BEFORE_EARLIER, BEFORE_HERE, BEFORE_NONE, BEGIN, CHANGE, CHECKSUM_BYTES,
+    END, FEED, FORMAT_VERSION, HEADER_BYTES, LEASES, MAGIC, MAX_BLOCK_BYTES, MOMENT, ROWS, checksum,
 };
 use crate::codec::{put_counted, put_integer};
 use crate::feed::Change;
@@ -51,12 +50,7 @@ enum Place {
 
 impl Blocks {
     pub(super) fn new(state: State) -> Blocks {
-        Blocks {
-            state,
-            place: Place::Begin,
-            sequence: 0,
-            previous: 0,
-        }
+        Blocks { state, place: Place::Begin, sequence: 0, previous: 0 }
     }
 
     /// One block, or nothing if the section that comes next is empty or at its end.
@@ -74,13 +68,8 @@ impl Blocks {
     }
 
     fn close(&mut self, mut block: Vec<u8>, kind: u8) -> Bytes {
-        let payload =
-            u32::try_from(block.len() - HEADER_BYTES).expect("rows and changes are bounded");
-        assert!(
-            block.len() + CHECKSUM_BYTES <= MAX_BLOCK_BYTES,
-            "a block of {} bytes",
-            block.len()
-        );
+        let payload = u32::try_from(block.len() - HEADER_BYTES).expect("rows and changes are bounded");
+        assert!(block.len() + CHECKSUM_BYTES <= MAX_BLOCK_BYTES, "a block of {} bytes", block.len());
         block[0] = kind;
         block[1..5].copy_from_slice(&self.sequence.to_le_bytes());
         block[5..HEADER_BYTES].copy_from_slice(&payload.to_le_bytes());
@@ -102,10 +91,7 @@ impl Blocks {
             block.push(history_code(spec.history));
             put_integer(block, table.rows.len() as u64);
         }
-        self.place = Place::Rows {
-            position: 0,
-            after: None,
-        };
+        self.place = Place::Rows { position: 0, after: None };
         BEGIN
     }
 
@@ -117,29 +103,19 @@ impl Blocks {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let mut rows = table.rows.range(from, Bound::Unbounded);
         let mut last: Vec<u8> = Vec::new();
-        self.place = Place::Rows {
-            position: position + 1,
-            after: None,
-        };
+        self.place = Place::Rows { position: position + 1, after: None };
         while let Some((key, row)) = rows.next() {
             if block.len() == HEADER_BYTES {
                 block.push(self.state.catalog.specs()[position].id.0);
             }
-            let shared = key
-                .iter()
-                .zip(&last)
-                .take_while(|(left, right)| left == right)
-                .count();
+            let shared = key.iter().zip(&last).take_while(|(left, right)| left == right).count();
             put_integer(block, shared as u64);
             put_counted(block, &[&key[shared..]]);
             put_counted(block, &[row.encoded()]);
             last.clear();
             last.extend_from_slice(key);
             if block.len() >= PAYLOAD_BYTES {
-                self.place = Place::Rows {
-                    position,
-                    after: Some(last),
-                };
+                self.place = Place::Rows { position, after: Some(last) };
                 break;
             }
         }
@@ -147,10 +123,7 @@ impl Blocks {
     }
 
     fn leases(&mut self, block: &mut Vec<u8>, after: Option<LeaseId>) -> u8 {
-        self.place = Place::Feed {
-            revision: self.state.compacted,
-            change: 0,
-        };
+        self.place = Place::Feed { revision: self.state.compacted, change: 0 };
         for (id, lease) in self.state.leases.after(after) {
             block.extend_from_slice(&id.0.to_le_bytes());
             block.push(lease.owner);
@@ -177,10 +150,7 @@ impl Blocks {
                 self.change(block, change_here);
                 change += 1;
                 if block.len() >= PAYLOAD_BYTES && change < moment.changes.len() {
-                    self.place = Place::Feed {
-                        revision: at,
-                        change,
-                    };
+                    self.place = Place::Feed { revision: at, change };
                     return FEED;
                 }
             }
@@ -219,10 +189,7 @@ impl Blocks {
     fn end(&mut self, block: &mut Vec<u8>) -> u8 {
         block.extend_from_slice(&self.state.hash().to_le_bytes());
         put_integer(block, self.state.leases.len() as u64);
-        put_integer(
-            block,
-            self.state.feed.changes(self.state.compacted).count() as u64,
-        );
+        put_integer(block, self.state.feed.changes(self.state.compacted).count() as u64);
         END
     }
 }

@@ -46,10 +46,7 @@ fn a_snapshot_of_a_decayed_state_is_refused() {
     let mut sick = state();
     assert!(sick.damage(KEPT, b"key", 39, Damage::Decay));
     let restored = State::restore(&SPECS, sick.snapshot());
-    assert!(matches!(
-        restored.err(),
-        Some(crate::snapshot::Corrupt::Hash { .. })
-    ));
+    assert!(matches!(restored.err(), Some(crate::snapshot::Corrupt::Hash { .. })));
 }
 
 #[test]

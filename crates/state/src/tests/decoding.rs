@@ -23,9 +23,7 @@ fn prepared(history: &[Vec<super::script::Operation>]) -> (State, Vec<u8>) {
     transaction.delete(KEPT, b"free");
     transaction.checkpoint(LeaseId(9), 10);
     transaction.revoke(LeaseId(9));
-    transaction
-        .compact(before.revision() + 1)
-        .expect("the newest revision");
+    transaction.compact(before.revision() + 1).expect("the newest revision");
     let delta = transaction.finish().expect("it wrote").to_vec();
     (before, delta)
 }
@@ -118,44 +116,15 @@ fn every_refusal_names_its_reason() {
         (vec![], Malformed::Truncated),
         (vec![2, 0, 0, 0, 0, 0, 1, 0], Malformed::Version(2)),
         (vec![1, 4, 0, 0, 0, 0, 1, 0], Malformed::Flags(4)),
-        (
-            vec![1, 0, 0, 0, 0, 0, 9, 0],
-            Malformed::OtherRevision {
-                prepared_on: 9,
-                revision: 1,
-            },
-        ),
+        (vec![1, 0, 0, 0, 0, 0, 9, 0], Malformed::OtherRevision { prepared_on: 9, revision: 1 }),
         (vec![1, 0, 0, 0, 0, 0, 0x81, 0, 0], Malformed::Integer),
         (delta_of(1, &[99]), Malformed::UnknownEdit(99)),
-        (
-            delta_of(1, &[3, 0x11, 0]),
-            Malformed::UnknownTable(TableId(0x11)),
-        ),
+        (delta_of(1, &[3, 0x11, 0]), Malformed::UnknownTable(TableId(0x11))),
         (delta_of(0, &[3, KEPT.0, 0]), Malformed::Unclaimed),
-        (
-            delta_of(0, &[6, 0, 0, 0, 0, 0, 0, 0, 0]),
-            Malformed::NoLease,
-        ),
-        (
-            delta_of(1, &[3, KEPT.0, 0xff, 0xff, 0xff, 0xff, 0x0f]),
-            Malformed::Truncated,
-        ),
-        (
-            delta_of(0, &[7, 2]),
-            Malformed::Compaction {
-                requested: 2,
-                compacted: 0,
-                revision: 1,
-            },
-        ),
-        (
-            delta_of(0, &[7, 0]),
-            Malformed::Compaction {
-                requested: 0,
-                compacted: 0,
-                revision: 1,
-            },
-        ),
+        (delta_of(0, &[6, 0, 0, 0, 0, 0, 0, 0, 0]), Malformed::NoLease),
+        (delta_of(1, &[3, KEPT.0, 0xff, 0xff, 0xff, 0xff, 0x0f]), Malformed::Truncated),
+        (delta_of(0, &[7, 2]), Malformed::Compaction { requested: 2, compacted: 0, revision: 1 }),
+        (delta_of(0, &[7, 0]), Malformed::Compaction { requested: 0, compacted: 0, revision: 1 }),
     ];
     for (delta, refusal) in refusals {
         assert_eq!(check(&state, &delta), Err(refusal), "{delta:?}");
@@ -171,36 +140,14 @@ fn a_delta_tells_what_it_does() {
     transaction.delete(KEPT, b"k");
     let bytes = transaction.finish().expect("it wrote");
     let delta = Delta::decode(&bytes).expect("well formed");
-    assert_eq!(
-        (
-            delta.claims_revision(),
-            delta.prepared_on(),
-            delta.time_milliseconds()
-        ),
-        (true, 1, 1_234)
-    );
-    let edits: Vec<Edit<'_>> = delta
-        .edits()
-        .map(|edit| edit.expect("well formed"))
-        .collect();
+    assert_eq!((delta.claims_revision(), delta.prepared_on(), delta.time_milliseconds()), (true, 1, 1_234));
+    let edits: Vec<Edit<'_>> = delta.edits().map(|edit| edit.expect("well formed")).collect();
     assert_eq!(
         edits,
         [
-            Edit::Grant {
-                lease: LeaseId(-5),
-                ttl_milliseconds: 60_000,
-                owner: 2
-            },
-            Edit::Put {
-                table: KEPT,
-                key: b"k",
-                value: b"v",
-                lease: LeaseId(-5)
-            },
-            Edit::Delete {
-                table: KEPT,
-                key: b"k"
-            },
+            Edit::Grant { lease: LeaseId(-5), ttl_milliseconds: 60_000, owner: 2 },
+            Edit::Put { table: KEPT, key: b"k", value: b"v", lease: LeaseId(-5) },
+            Edit::Delete { table: KEPT, key: b"k" },
         ]
     );
 }

@@ -59,14 +59,8 @@ fn deltas_are_encoded_so() {
 #[test]
 fn the_hash_is_this_number() {
     let (state, _) = sample();
-    assert_eq!(
-        format!("{:032x}", State::new(&SPECS).hash()),
-        "0e795b1e5d17675434492d631d5d079c"
-    );
-    assert_eq!(
-        format!("{:032x}", state.hash()),
-        "da8f65632f439290aef2b6b6e03ebc64"
-    );
+    assert_eq!(format!("{:032x}", State::new(&SPECS).hash()), "0e795b1e5d17675434492d631d5d079c");
+    assert_eq!(format!("{:032x}", state.hash()), "da8f65632f439290aef2b6b6e03ebc64");
 }
 
 #[test]

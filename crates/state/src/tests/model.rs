@@ -58,10 +58,7 @@ pub(super) struct Model {
 
 impl Model {
     pub(super) fn new() -> Model {
-        Model {
-            revision: 1,
-            ..Model::default()
-        }
+        Model { revision: 1, ..Model::default() }
     }
 
     pub(super) fn row(&self, table: TableId, key: &[u8]) -> Option<&ModelRow> {
@@ -70,12 +67,7 @@ impl Model {
 
     fn row_at(&self, table: TableId, key: &[u8], revision: u64) -> Option<&ModelRow> {
         let versions = self.versions.get(&(table, key.to_vec()))?;
-        versions
-            .iter()
-            .rev()
-            .find(|(of, _)| *of <= revision)?
-            .1
-            .as_ref()
+        versions.iter().rev().find(|(of, _)| *of <= revision)?.1.as_ref()
     }
 
     pub(super) fn put(&mut self, table: TableId, key: &[u8], value: &[u8], lease: i64) {
@@ -96,32 +88,15 @@ impl Model {
         }
     }
 
-    fn record(
-        &mut self,
-        table: TableId,
-        key: &[u8],
-        before: Option<ModelRow>,
-        after: Option<ModelRow>,
-    ) {
+    fn record(&mut self, table: TableId, key: &[u8], before: Option<ModelRow>, after: Option<ModelRow>) {
         let revision = self.revision;
-        self.versions
-            .entry((table, key.to_vec()))
-            .or_default()
-            .push((revision, after.clone()));
+        self.versions.entry((table, key.to_vec())).or_default().push((revision, after.clone()));
         let before = before.filter(|_| table == KEPT);
-        self.events.push(Event {
-            revision,
-            table,
-            key: key.to_vec(),
-            before,
-            after,
-        });
+        self.events.push(Event { revision, table, key: key.to_vec(), before, after });
     }
 
     pub(super) fn attached(&self, lease: i64) -> Vec<(TableId, Vec<u8>)> {
-        let attached = |(table, key): &&(TableId, Vec<u8>)| {
-            self.row(*table, key).is_some_and(|row| row.lease == lease)
-        };
+        let attached = |(table, key): &&(TableId, Vec<u8>)| self.row(*table, key).is_some_and(|row| row.lease == lease);
         self.versions.keys().filter(attached).cloned().collect()
     }
 
@@ -141,20 +116,13 @@ impl Model {
     }
 
     fn rows_at(&self, table: TableId, from: Bound<&[u8]>, to: Bound<&[u8]>, revision: u64) -> Rows {
-        let keys = self
-            .versions
-            .keys()
-            .filter(|(of, key)| *of == table && inside(key, from, to));
-        keys.filter_map(|(_, key)| Some((key.clone(), self.row_at(table, key, revision)?.clone())))
-            .collect()
+        let keys = self.versions.keys().filter(|(of, key)| *of == table && inside(key, from, to));
+        keys.filter_map(|(_, key)| Some((key.clone(), self.row_at(table, key, revision)?.clone()))).collect()
     }
 
     /// Asserts that a state shows exactly what this model does, now and at every revision that is not compacted.
     pub(super) fn assert_shown_by(&self, state: &State, bounds: &[Bounds]) {
-        assert_eq!(
-            (state.revision(), state.compacted()),
-            (self.revision, self.compacted)
-        );
+        assert_eq!((state.revision(), state.compacted()), (self.revision, self.compacted));
         state.check();
         for table in TABLES {
             self.assert_table(state, table, bounds);
@@ -162,11 +130,7 @@ impl Model {
         self.assert_leases(state);
         self.assert_feed(state);
         for (from, to) in bounds {
-            self.assert_past(
-                state,
-                from.as_ref().map(Vec::as_slice),
-                to.as_ref().map(Vec::as_slice),
-            );
+            self.assert_past(state, from.as_ref().map(Vec::as_slice), to.as_ref().map(Vec::as_slice));
         }
     }
 
@@ -182,10 +146,7 @@ impl Model {
         }
         assert_eq!(state.table_bytes(table), bytes);
         for (from, to) in bounds {
-            let (from, to) = (
-                from.as_ref().map(Vec::as_slice),
-                to.as_ref().map(Vec::as_slice),
-            );
+            let (from, to) = (from.as_ref().map(Vec::as_slice), to.as_ref().map(Vec::as_slice));
             let expected = self.rows_at(table, from, to, self.revision);
             let mut range = state.range(table, from, to);
             let mut found = Vec::new();
@@ -200,68 +161,37 @@ impl Model {
     fn assert_past(&self, state: &State, from: Bound<&[u8]>, to: Bound<&[u8]>) {
         for revision in self.compacted..=self.revision {
             let expected = self.rows_at(KEPT, from, to, revision);
-            let mut range = state
-                .range_at(KEPT, from, to, revision)
-                .expect("not compacted");
+            let mut range = state.range_at(KEPT, from, to, revision).expect("not compacted");
             let mut found = Vec::new();
             while let Some((key, row)) = range.next() {
                 found.push((key.to_vec(), ModelRow::of(row)));
             }
-            assert_eq!(
-                found, expected,
-                "at revision {revision} of {}",
-                self.revision
-            );
+            assert_eq!(found, expected, "at revision {revision} of {}", self.revision);
             assert_eq!(state.count_at(KEPT, from, to, revision), Ok(expected.len()));
             for (_, key) in self.versions.keys().filter(|(table, _)| *table == KEPT) {
                 let row = state.get_at(KEPT, key, revision).expect("not compacted");
-                assert_eq!(
-                    row.map(ModelRow::of).as_ref(),
-                    self.row_at(KEPT, key, revision)
-                );
+                assert_eq!(row.map(ModelRow::of).as_ref(), self.row_at(KEPT, key, revision));
             }
         }
-        let future = Err(HistoryError::Future {
-            revision: self.revision,
-        });
+        let future = Err(HistoryError::Future { revision: self.revision });
         assert_eq!(state.get_at(KEPT, b"", self.revision + 1), future);
         if self.compacted > 0 {
-            let compacted = HistoryError::Compacted {
-                compacted: self.compacted,
-            };
+            let compacted = HistoryError::Compacted { compacted: self.compacted };
             assert_eq!(state.get_at(KEPT, b"", self.compacted - 1), Err(compacted));
-            assert_eq!(
-                state.range_at(KEPT, from, to, self.compacted - 1).err(),
-                Some(compacted)
-            );
-            assert_eq!(
-                state.count_at(KEPT, from, to, self.compacted - 1),
-                Err(compacted)
-            );
+            assert_eq!(state.range_at(KEPT, from, to, self.compacted - 1).err(), Some(compacted));
+            assert_eq!(state.count_at(KEPT, from, to, self.compacted - 1), Err(compacted));
             assert_eq!(state.changes(self.compacted - 1).err(), Some(compacted));
         }
     }
 
     fn assert_feed(&self, state: &State) {
         for from in self.compacted..=self.revision + 1 {
-            let found: Vec<Event> = state
-                .changes(from)
-                .expect("not compacted")
-                .map(event_of)
-                .collect();
-            let expected: Vec<Event> = self
-                .events
-                .iter()
-                .filter(|event| event.revision >= from)
-                .cloned()
-                .collect();
+            let found: Vec<Event> = state.changes(from).expect("not compacted").map(event_of).collect();
+            let expected: Vec<Event> = self.events.iter().filter(|event| event.revision >= from).cloned().collect();
             assert_eq!(found, expected, "changes from {from}");
         }
         let changed: Vec<u64> = self.times.iter().map(|(revision, _)| *revision).collect();
-        let above = changed
-            .iter()
-            .filter(|revision| **revision > self.compacted)
-            .count();
+        let above = changed.iter().filter(|revision| **revision > self.compacted).count();
         assert_eq!(state.history_revisions(), above);
         assert_eq!(state.history_bytes() == 0, above == 0);
         assert_eq!(state.revision_leaving(u64::MAX), self.compacted);
@@ -269,12 +199,7 @@ impl Model {
             self.assert_compaction_target(state, state.revision_leaving(limit), limit);
         }
         for &(_, time) in &self.times {
-            let before = self
-                .times
-                .iter()
-                .rev()
-                .find(|(_, of)| *of < time)
-                .map(|(revision, _)| *revision);
+            let before = self.times.iter().rev().find(|(_, of)| *of < time).map(|(revision, _)| *revision);
             let expected = before.filter(|revision| *revision > self.compacted);
             assert_eq!(state.revision_before(time), expected, "before time {time}");
         }
@@ -298,22 +223,9 @@ impl Model {
     fn assert_leases(&self, state: &State) {
         let found: Vec<_> = state
             .leases()
-            .map(|(id, lease)| {
-                (
-                    id.0,
-                    (
-                        lease.ttl_milliseconds,
-                        lease.remaining_milliseconds,
-                        lease.owner,
-                    ),
-                )
-            })
+            .map(|(id, lease)| (id.0, (lease.ttl_milliseconds, lease.remaining_milliseconds, lease.owner)))
             .collect();
-        let expected: Vec<_> = self
-            .leases
-            .iter()
-            .map(|(id, lease)| (*id, *lease))
-            .collect();
+        let expected: Vec<_> = self.leases.iter().map(|(id, lease)| (*id, *lease)).collect();
         assert_eq!(found, expected);
         assert_eq!(state.lease_count(), expected.len());
         let mut attached = 0;
@@ -365,29 +277,14 @@ pub(super) fn assert_same(left: &State, right: &State) {
     assert_eq!(left.time_milliseconds(), right.time_milliseconds());
     assert_eq!(left.history_bytes(), right.history_bytes());
     let changes = |state: &State| -> Vec<Change> {
-        state
-            .changes(state.compacted())
-            .expect("the compaction point")
-            .cloned()
-            .collect()
+        state.changes(state.compacted()).expect("the compaction point").cloned().collect()
     };
     assert_eq!(changes(left), changes(right));
     let (mut left, mut right) = (left.clone(), right.clone());
-    assert_eq!(
-        (left.reclaim(usize::MAX), right.reclaim(usize::MAX)),
-        (0, 0)
-    );
+    assert_eq!((left.reclaim(usize::MAX), right.reclaim(usize::MAX)), (0, 0));
     for (position, spec) in left.specs().iter().enumerate() {
-        assert_eq!(
-            spec.history == History::Kept,
-            left.tables[position].past.is_some()
-        );
+        assert_eq!(spec.history == History::Kept, left.tables[position].past.is_some());
         let filed = |state: &State| state.tables[position].past.as_ref().map(Past::dump);
-        assert_eq!(
-            filed(&left),
-            filed(&right),
-            "filed versions of {}",
-            spec.name
-        );
+        assert_eq!(filed(&left), filed(&right), "filed versions of {}", spec.name);
     }
 }

@@ -7,11 +7,7 @@ use crate::LeaseId;
 use crate::row::{Header, Row};
 
 fn number() -> impl Strategy<Value = u64> {
-    prop_oneof![
-        0..300_u64,
-        (0..64_u32).prop_map(|bits| (1 << bits) - 1),
-        any::<u64>()
-    ]
+    prop_oneof![0..300_u64, (0..64_u32).prop_map(|bits| (1 << bits) - 1), any::<u64>()]
 }
 
 proptest! {
@@ -55,23 +51,13 @@ proptest! {
 
 #[test]
 fn a_new_row_without_a_lease_costs_five_bytes_beside_its_value() {
-    let header = Header {
-        created: 1_000_000,
-        modified: 1_000_000,
-        version: 1,
-        lease: LeaseId::NONE,
-    };
+    let header = Header { created: 1_000_000, modified: 1_000_000, version: 1, lease: LeaseId::NONE };
     assert_eq!(Row::build(header, &[b"value"]).encoded().len(), 5 + 5);
 }
 
 #[test]
 fn a_long_value_is_shared_and_a_short_one_copied() {
-    let header = Header {
-        created: 2,
-        modified: 2,
-        version: 1,
-        lease: LeaseId::NONE,
-    };
+    let header = Header { created: 2, modified: 2, version: 1, lease: LeaseId::NONE };
     let long = Row::build(header, &[&[7; 4_000]]);
     assert_eq!(long.value_bytes().as_ptr(), long.value().as_ptr());
     let short = Row::build(header, &[&[7; 4]]);

@@ -14,16 +14,8 @@ pub(super) const KEPT: TableId = TableId(0x10);
 pub(super) const EVENTS: TableId = TableId(0x20);
 
 pub(super) const SPECS: [TableSpec; 2] = [
-    TableSpec {
-        id: EVENTS,
-        name: "events",
-        history: History::EventsOnly,
-    },
-    TableSpec {
-        id: KEPT,
-        name: "kept",
-        history: History::Kept,
-    },
+    TableSpec { id: EVENTS, name: "events", history: History::EventsOnly },
+    TableSpec { id: KEPT, name: "kept", history: History::Kept },
 ];
 
 #[derive(Clone, Debug)]
@@ -74,11 +66,7 @@ pub(super) fn transactions(count: usize) -> impl Strategy<Value = Vec<Vec<Operat
 }
 
 fn bound() -> impl Strategy<Value = Bound<Vec<u8>>> {
-    prop_oneof![
-        key().prop_map(Bound::Included),
-        key().prop_map(Bound::Excluded),
-        Just(Bound::Unbounded),
-    ]
+    prop_oneof![key().prop_map(Bound::Included), key().prop_map(Bound::Excluded), Just(Bound::Unbounded),]
 }
 
 /// From and to.
@@ -89,12 +77,7 @@ pub(super) fn bounds() -> impl Strategy<Value = Vec<Bounds>> {
 }
 
 /// Runs one transaction on both and returns its delta.
-pub(super) fn run(
-    state: &mut State,
-    model: &mut Model,
-    operations: &[Operation],
-    time: u64,
-) -> Option<Bytes> {
+pub(super) fn run(state: &mut State, model: &mut Model, operations: &[Operation], time: u64) -> Option<Bytes> {
     let events_before = model.clone();
     let mut transaction = state.begin(time);
     let mut claimed = false;
@@ -107,12 +90,7 @@ pub(super) fn run(
     delta
 }
 
-fn run_on(
-    transaction: &mut Transaction<'_>,
-    model: &mut Model,
-    operations: &[Operation],
-    claimed: &mut bool,
-) {
+fn run_on(transaction: &mut Transaction<'_>, model: &mut Model, operations: &[Operation], claimed: &mut bool) {
     for operation in operations {
         run_one(transaction, model, operation, claimed);
     }
@@ -125,19 +103,10 @@ fn claim(model: &mut Model, claimed: &mut bool) {
     }
 }
 
-fn run_one(
-    transaction: &mut Transaction<'_>,
-    model: &mut Model,
-    operation: &Operation,
-    claimed: &mut bool,
-) {
+fn run_one(transaction: &mut Transaction<'_>, model: &mut Model, operation: &Operation, claimed: &mut bool) {
     match operation {
         Operation::Put(table, key, value, lease) => {
-            let lease = if model.leases.contains_key(lease) {
-                *lease
-            } else {
-                0
-            };
+            let lease = if model.leases.contains_key(lease) { *lease } else { 0 };
             claim(model, claimed);
             let (head, tail) = value.split_at(value.len() / 2);
             transaction.put_parts(*table, key, &[head, tail], LeaseId(lease));
@@ -162,10 +131,7 @@ fn run_one(
         }
         Operation::Checkpoint(lease, remaining) => {
             let there = model.leases.get_mut(lease);
-            assert_eq!(
-                transaction.checkpoint(LeaseId(*lease), *remaining),
-                there.is_some()
-            );
+            assert_eq!(transaction.checkpoint(LeaseId(*lease), *remaining), there.is_some());
             there.into_iter().for_each(|lease| lease.1 = *remaining);
         }
         Operation::Revoke(lease) => {

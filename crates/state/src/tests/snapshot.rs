@@ -118,12 +118,7 @@ fn large() -> State {
             let key = format!("/registry/pods/namespace-{}/pod-{number}", number % 7);
             transaction.put(KEPT, key.as_bytes(), &[b'v'; 40], LeaseId::NONE);
         }
-        transaction.put(
-            EVENTS,
-            &round.to_be_bytes(),
-            &vec![7; 200_000],
-            LeaseId::NONE,
-        );
+        transaction.put(EVENTS, &round.to_be_bytes(), &vec![7; 200_000], LeaseId::NONE);
         transaction.grant(LeaseId(i64::from(round) + 1), 1_000, 1);
         transaction.finish();
     }
@@ -165,63 +160,27 @@ fn refusals_name_their_reason() {
     let state = large();
     let blocks: Vec<Bytes> = state.snapshot().collect();
     let restore = |specs: &[TableSpec]| State::restore(specs, &blocks).err();
-    let other_history = [
-        SPECS[0],
-        TableSpec {
-            history: History::EventsOnly,
-            ..SPECS[1]
-        },
-    ];
+    let other_history = [SPECS[0], TableSpec { history: History::EventsOnly, ..SPECS[1] }];
     assert_eq!(restore(&SPECS[1..]), Some(Corrupt::Table(EVENTS)));
     assert_eq!(restore(&other_history), Some(Corrupt::Table(KEPT)));
-    let more = [
-        SPECS[0],
-        SPECS[1],
-        TableSpec {
-            id: TableId(0x40),
-            name: "new",
-            history: History::Kept,
-        },
-    ];
-    assert_eq!(
-        restore(&more),
-        None,
-        "a table that is new to the snapshot starts empty"
-    );
+    let more = [SPECS[0], SPECS[1], TableSpec { id: TableId(0x40), name: "new", history: History::Kept }];
+    assert_eq!(restore(&more), None, "a table that is new to the snapshot starts empty");
 
     for garbage in [b"garbage that is long enough".as_slice(), b"short", b""] {
-        assert_eq!(
-            State::restore(&SPECS, [garbage]).err(),
-            Some(Corrupt::Magic)
-        );
+        assert_eq!(State::restore(&SPECS, [garbage]).err(), Some(Corrupt::Magic));
     }
-    assert_eq!(
-        State::restore(&SPECS, [&blocks[0][..20]]).err(),
-        Some(Corrupt::Length(0))
-    );
-    assert_eq!(
-        State::restore(&SPECS, [&blocks[0][..], &[2; 5]]).err(),
-        Some(Corrupt::Length(1))
-    );
-    assert_eq!(
-        block_bytes(&[0xff; HEADER_BYTES]),
-        Err(Corrupt::Oversized(u32::MAX as usize + 17))
-    );
+    assert_eq!(State::restore(&SPECS, [&blocks[0][..20]]).err(), Some(Corrupt::Length(0)));
+    assert_eq!(State::restore(&SPECS, [&blocks[0][..], &[2; 5]]).err(), Some(Corrupt::Length(1)));
+    assert_eq!(block_bytes(&[0xff; HEADER_BYTES]), Err(Corrupt::Oversized(u32::MAX as usize + 17)));
     assert!(MAX_BLOCK_BYTES < u32::MAX as usize);
 
     let mut other: Vec<Vec<u8>> = blocks.iter().map(|block| block.to_vec()).collect();
     other[0][HEADER_BYTES + 8] = 9;
     reseal(&mut other);
-    assert_eq!(
-        State::restore(&SPECS, &other).err(),
-        Some(Corrupt::Version(9))
-    );
+    assert_eq!(State::restore(&SPECS, &other).err(), Some(Corrupt::Version(9)));
     let mut other: Vec<Vec<u8>> = blocks.iter().map(|block| block.to_vec()).collect();
     let last_byte_of_a_value = other[1].len() - 9;
     other[1][last_byte_of_a_value] ^= 1;
     reseal(&mut other);
-    assert!(matches!(
-        State::restore(&SPECS, &other).err(),
-        Some(Corrupt::Hash { .. })
-    ));
+    assert!(matches!(State::restore(&SPECS, &other).err(), Some(Corrupt::Hash { .. })));
 }
