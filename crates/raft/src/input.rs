@@ -26,7 +26,8 @@ pub enum Input<P> {
     /// Append this payload as one entry. Answered in [`Effects::proposed`](crate::Effects::proposed) or
     /// [`Effects::refused`](crate::Effects::refused).
     Propose(Tag, P),
-    /// Change to this membership. Answered like a proposal; done once the entry with the tag is committed.
+    /// Change to this membership. Answered like a proposal. Once the entry with the tag is committed the
+    /// change is certain; if that entry is joint, the settled one that completes it follows by itself.
     Reconfigure(Tag, Membership),
     /// A linearizable read barrier. Answered in [`Effects::reads`](crate::Effects::reads).
     Read(Tag),

@@ -52,7 +52,8 @@ pub(crate) enum Flow {
         next: Index,
         /// An answer is awaited; nothing more is sent before it or a sign of life.
         waiting: bool,
-        /// This place was tried already without an answer: try without entries, in case they were too much.
+        /// Something sent to it was lost, or may have been: try without entries, in case they were too much,
+        /// and do not conclude that it lacks what it may only have failed to acknowledge.
         again: bool,
     },
     /// Entries stream.
@@ -193,7 +194,7 @@ impl Peer {
         self.flow = Flow::Probe {
             next: self.matched.next(),
             waiting: true,
-            again: false,
+            again: true,
         };
     }
 

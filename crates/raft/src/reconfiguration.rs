@@ -3,7 +3,8 @@
 //! A membership is in force from the moment it is *appended*, on every member, committed or not; a cut brings
 //! the one before it back. A change of voters appends a joint membership; once that is committed, the leader
 //! appends the settled one; once that is committed too, those who left are told so and forgotten, and a leader
-//! who left hands over and stands down. A new leader that finds a joint membership finishes it.
+//! who left hands over and stands down. A new leader that finds a joint membership finishes it. So a change
+//! can no longer be lost once its *first* entry is committed, and that is the one that carries the tag.
 //!
 //! What a leader refuses to begin:
 //! - anything before it committed an entry of its own term (its view of the last change may be behind);
@@ -117,25 +118,15 @@ impl<P: Payload> Raft<P> {
         }
         if self.log.membership().is_joint() {
             self.settle_change();
-        } else if !self.log.membership().contains(self.config.id)
-            || !self.log.membership().is_voter(self.config.id)
-        {
+        } else if !self.log.membership().is_voter(self.config.id) {
             self.stand_down();
         }
     }
 
     /// The joint membership is committed: only the new voters decide from here on.
     fn settle_change(&mut self) {
-        let joint = self.log.membership_index();
         let settled = self.log.membership().settled();
-        let asked_by = self
-            .log
-            .term_at(joint)
-            .and_then(|term| self.proposals.remove(&(joint, term)));
-        let id = self.append(Body::Membership(settled));
-        if let Some(tag) = asked_by {
-            self.proposals.insert((id.index, id.term), tag);
-        }
+        self.append(Body::Membership(settled));
         // A single voter that holds everything already may commit at once.
         self.advance_commit();
     }

@@ -238,42 +238,32 @@ struct Desk<'a, P> {
 
 impl<P: Payload> Desk<'_, P> {
     fn serve(&mut self, id: NodeId, peer: &mut Peer) {
-        let matched = peer.matched();
-        let needs_snapshot = match &mut peer.flow {
-            Flow::Probe { waiting: true, .. } | Flow::Snapshot => false,
-            Flow::Probe { next, .. } | Flow::Stream { next, .. }
-                if next.previous() < self.log.base().index =>
-            {
-                true
-            }
+        let (base, matched) = (self.log.base().index, peer.matched());
+        match &mut peer.flow {
+            Flow::Probe { waiting: true, .. } | Flow::Snapshot => {}
             Flow::Probe {
                 next,
                 waiting,
                 again,
-            } => {
-                let most = self.config.max_append_weight;
+            } if *again || next.previous() >= base => {
+                let from = (*next).max(base.next());
                 let entries = if *again {
                     Vec::new()
                 } else {
-                    self.log.slice(*next, most).0
+                    self.log.slice(from, self.config.max_append_weight).0
                 };
-                *waiting = true;
-                let previous = next.previous();
-                self.send_append(id, previous, entries);
-                false
+                (*next, *waiting) = (from, true);
+                self.send_append(id, from.previous(), entries);
             }
-            Flow::Stream { .. } => {
-                self.stream(id, peer);
-                false
+            Flow::Stream { next, .. } if next.previous() >= base => self.stream(id, peer),
+            Flow::Probe { .. } | Flow::Stream { .. } => {
+                peer.flow = Flow::Snapshot;
+                self.owed.effects.snapshots.push(id);
+                self.owed
+                    .effects
+                    .events
+                    .push(Event::SnapshotNeeded { by: id, matched });
             }
-        };
-        if needs_snapshot {
-            peer.flow = Flow::Snapshot;
-            self.owed.effects.snapshots.push(id);
-            self.owed
-                .effects
-                .events
-                .push(Event::SnapshotNeeded { by: id, matched });
         }
     }
 

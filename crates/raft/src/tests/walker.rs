@@ -211,7 +211,7 @@ impl Walker {
             Kind::Silent => drop(self.cluster.input(id, Input::LeaderSilent)),
             Kind::ConnectionLost | Kind::Connected => self.connection(id, kind == Kind::Connected),
             Kind::Propose | Kind::Read | Kind::Transfer | Kind::Reconfigure | Kind::OnlyStep => {
-                self.request(kind)
+                self.request(kind);
             }
             Kind::Crash => self.crash(id),
             Kind::Restart => drop(self.cluster.restart(id)),
@@ -221,7 +221,7 @@ impl Walker {
                 self.cluster.compact(id, upto);
             }
             Kind::DeliverSnapshot | Kind::LoseSnapshot => {
-                self.snapshot(kind == Kind::DeliverSnapshot)
+                self.snapshot(kind == Kind::DeliverSnapshot);
             }
             Kind::Partition => {
                 let other = self.any_member();
