@@ -62,6 +62,8 @@ pub mod replace;
 mod segment;
 
 mod storage;
+#[cfg(test)]
+mod tests;
 mod verdict;
 mod walk;
 
