@@ -2,6 +2,7 @@
 //! is changed before the verdict.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::io::IoSlice;
 
 use bytes::Bytes;
@@ -45,6 +46,14 @@ pub struct Cut {
     pub first: Sequence,
     /// How many records with an intact header were found behind the cut.
     pub records: usize,
+}
+
+impl fmt::Display for Cut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Cut { file, offset, first, records } = self;
+        write!(f, "{file} was cut at offset {offset}, before record {first}: ")?;
+        write!(f, "{records} unacknowledged records were being written there when the last run ended")
+    }
 }
 
 /// The files of the folder, by what they are to the log.
