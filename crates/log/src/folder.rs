@@ -143,8 +143,10 @@ impl Storage for Folder {
                 }
                 kind => kind,
             };
-            if kind != FileType::Directory && name != LOCK {
-                names.push(name);
+            match name.as_str() {
+                "." | ".." | LOCK => {}
+                _ if kind == FileType::Directory => names.push(format!("{name}/")),
+                _ => names.push(name),
             }
         }
         names.sort_unstable();

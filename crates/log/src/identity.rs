@@ -14,7 +14,12 @@
 
 use std::fmt;
 
-use crate::error::Failure;
+use crate::disk::Disk;
+use crate::error::{Failure, OpenError};
+use crate::format::{FileKind, segment_name};
+use crate::log::{Log, Record, Sequence};
+use crate::options::Options;
+use crate::recovery::Report;
 use crate::replace;
 use crate::storage::Storage;
 
@@ -38,6 +43,17 @@ pub struct Identity {
     pub member: u64,
     /// The member's name, for people: 1 to [`NAME_MAX`] bytes, no control characters.
     pub name: String,
+}
+
+impl Identity {
+    /// Whether it can be written down.
+    fn check(&self) -> Result<(), IdentityError> {
+        let possible = |name: &str| (1..=NAME_MAX).contains(&name.len()) && !name.chars().any(char::is_control);
+        match [&self.ensemble, &self.name].into_iter().find(|name| !possible(name)) {
+            Some(name) => Err(IdentityError::Name { name: name.clone() }),
+            None => Ok(()),
+        }
+    }
 }
 
 impl fmt::Display for Identity {
@@ -85,11 +101,16 @@ pub enum IdentityError {
         found: u32,
     },
     /// The name given cannot be that of a member or an ensemble.
-    #[error("{name:?} cannot be the name of a member or an ensemble: it must have 1 to {NAME_MAX} bytes and no control characters")]
+    #[error(
+        "{name:?} cannot be the name of a member or an ensemble: it must have 1 to {NAME_MAX} bytes and no control characters"
+    )]
     Name {
         /// The name.
         name: String,
     },
+    /// The folder is the member's, but its log cannot be opened.
+    #[error(transparent)]
+    Log(#[from] OpenError),
     /// The storage failed.
     #[error(transparent)]
     Failed(#[from] Failure),
@@ -97,20 +118,48 @@ pub enum IdentityError {
 
 /// Checks that the folder is the expected member's, and claims it for that member if it is empty.
 pub fn open_identity<S: Storage>(storage: &mut S, expected: &Identity) -> Result<Opened, IdentityError> {
-    for name in [&expected.ensemble, &expected.name] {
-        if !(1..=NAME_MAX).contains(&name.len()) || name.chars().any(char::is_control) {
-            return Err(IdentityError::Name { name: name.clone() });
-        }
-    }
+    expected.check()?;
     match read_identity(storage)? {
         Some(found) if found == *expected => Ok(Opened::Known),
         Some(found) => Err(IdentityError::Mismatch { found, expected: expected.clone() }),
         None => {
-            check_empty(storage)?;
+            check_empty(storage, |_| false)?;
             replace::replace(storage, FILE, encode(expected).as_bytes())?;
             Ok(Opened::Claimed)
         }
     }
+}
+
+/// Opens a member's log in the member's own folder: identity and log in one, checked against each other.
+///
+/// A folder that has an identity must have a log ([`OpenError::Lost`] if not): a member whose log was lost must not
+/// start anew under its old name, with its votes forgotten. Therefore the first start makes the log before it claims
+/// the folder, and a folder with a log that nothing was ever written to can still be claimed.
+pub fn open_log<S: Storage>(
+    mut storage: S,
+    expected: &Identity,
+    mut options: Options,
+) -> Result<(Log<S>, Vec<Record>, Report), IdentityError> {
+    expected.check()?;
+    let claimed = match read_identity(&mut storage)? {
+        Some(found) if found == *expected => false,
+        Some(found) => return Err(IdentityError::Mismatch { found, expected: expected.clone() }),
+        None => {
+            check_empty(&mut storage, |name| FileKind::of(name) != FileKind::Other)?;
+            let (log, ..) = Log::open(&mut storage, Options { must_exist: false, ..options.clone() })?;
+            if log.status().last > Sequence(0) {
+                return Err(IdentityError::Unclaimed { file: segment_name(log.status().generation) });
+            }
+            drop(log);
+            replace::replace(&mut storage, FILE, encode(expected).as_bytes())?;
+            true
+        }
+    };
+    options.must_exist = true;
+    let (log, records, mut report) = Log::open(storage, options)?;
+    report.created = claimed;
+    report.ignored.retain(|name| name != FILE && *name != unfinished());
+    Ok((log, records, report))
 }
 
 /// Whose folder it is, if it is anybody's.
@@ -118,14 +167,17 @@ pub fn read_identity<S: Storage>(storage: &mut S) -> Result<Option<Identity>, Id
     replace::read(storage, FILE, FILE_MAX)?.map(|bytes| decode(&bytes)).transpose()
 }
 
-fn check_empty<S: Storage>(storage: &mut S) -> Result<(), IdentityError> {
-    let failed = |error: std::io::Error| Failure {
-        operation: crate::Operation::List,
-        file: "the folder".to_owned(),
-        source: error.into(),
-    };
-    let unfinished = format!("{FILE}{}", replace::SUFFIX);
-    match storage.list().map_err(failed)?.into_iter().find(|name| *name != unfinished) {
+/// What the identity is called while it is being written.
+fn unfinished() -> String {
+    format!("{FILE}{}", replace::SUFFIX)
+}
+
+/// Refuses a folder with anything in it that is nobody's business to be there, except what is allowed.
+fn check_empty<S: Storage>(storage: &mut S, allowed: impl Fn(&str) -> bool) -> Result<(), IdentityError> {
+    let names = Disk { storage }.list()?;
+    // The root of a file system has a folder of its own.
+    let harmless = |name: &str| name == unfinished() || name == "lost+found/" || allowed(name);
+    match names.into_iter().find(|name| !harmless(name)) {
         Some(file) => Err(IdentityError::Unclaimed { file }),
         None => Ok(()),
     }

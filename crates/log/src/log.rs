@@ -61,6 +61,9 @@ pub struct Status {
     pub segment_size: u64,
     /// How many segments are live.
     pub segments: usize,
+    /// Bytes from the beginning of the oldest live segment to the end of the log: what a restart reads, and what grows
+    /// until something is released.
+    pub bytes: u64,
     /// How many released segments wait to be used again.
     pub spares: usize,
     /// The failure that ended the log, if any.
@@ -147,6 +150,7 @@ impl<S: Storage> Log<S> {
             position: self.active.position,
             segment_size: self.active.header.size,
             segments: self.sealed.len() + 1,
+            bytes: self.sealed.iter().map(|segment| segment.size).sum::<u64>() + self.active.position,
             spares: self.spares.len(),
             failure: self.failure.clone(),
         }

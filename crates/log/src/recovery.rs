@@ -2,6 +2,7 @@
 //! is changed before the verdict.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::io::IoSlice;
 
 use bytes::Bytes;
@@ -47,9 +48,17 @@ pub struct Cut {
     pub records: usize,
 }
 
+impl fmt::Display for Cut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Cut { file, offset, first, records } = self;
+        write!(f, "{file} was cut at offset {offset}, before record {first}: ")?;
+        write!(f, "{records} unacknowledged records were being written there when the last run ended")
+    }
+}
+
 /// The files of the folder, by what they are to the log.
 #[derive(Default)]
-struct Folder {
+struct Listing {
     segments: Vec<u64>,
     spares: Vec<String>,
     unfinished: Vec<String>,
@@ -72,40 +81,40 @@ impl<S: Storage> Log<S> {
     pub fn open(storage: S, options: Options) -> Result<(Log<S>, Vec<Record>, Report), OpenError> {
         options.check()?;
         let mut disk = Disk { storage };
-        let folder = sort(disk.list()?);
-        if folder.segments.is_empty() {
-            return create(disk, options, folder);
+        let listing = sort(disk.list()?);
+        if listing.segments.is_empty() {
+            return create(disk, options, listing);
         }
-        let segments = read_all(&mut disk, &folder.segments)?;
+        let segments = read_all(&mut disk, &listing.segments)?;
         let extent = verdict(&segments.iter().map(|segment| &segment.survey).collect::<Vec<_>>())?;
-        mend(disk, options, folder, segments, extent)
+        mend(disk, options, listing, segments, extent)
     }
 }
 
-fn sort(names: Vec<String>) -> Folder {
-    let mut folder = Folder::default();
+fn sort(names: Vec<String>) -> Listing {
+    let mut listing = Listing::default();
     for name in names {
         match FileKind::of(&name) {
-            FileKind::Segment(generation) => folder.segments.push(generation),
-            FileKind::Spare => folder.spares.push(name),
-            FileKind::Unfinished => folder.unfinished.push(name),
-            FileKind::Other => folder.ignored.push(name),
+            FileKind::Segment(generation) => listing.segments.push(generation),
+            FileKind::Spare => listing.spares.push(name),
+            FileKind::Unfinished => listing.unfinished.push(name),
+            FileKind::Other => listing.ignored.push(name),
         }
     }
-    folder.segments.sort_unstable();
-    folder
+    listing.segments.sort_unstable();
+    listing
 }
 
 fn create<S: Storage>(
     mut disk: Disk<S>,
     options: Options,
-    folder: Folder,
+    listing: Listing,
 ) -> Result<(Log<S>, Vec<Record>, Report), OpenError> {
     // A spare was a segment once, and the last segment is never released.
-    if options.must_exist || !folder.spares.is_empty() {
+    if options.must_exist || !listing.spares.is_empty() {
         return Err(OpenError::Lost);
     }
-    for name in &folder.unfinished {
+    for name in &listing.unfinished {
         disk.remove(name)?;
     }
     let header = SegmentHeader {
@@ -118,7 +127,7 @@ fn create<S: Storage>(
     };
     let active = make_segment(&mut disk, header, None)?;
     let log = Log { disk, options, sealed: VecDeque::new(), active, spares: Vec::new(), next: 1, failure: None };
-    let report = Report { created: true, segments: 1, ignored: folder.ignored, ..Report::default() };
+    let report = Report { created: true, segments: 1, ignored: listing.ignored, ..Report::default() };
     Ok((log, Vec::new(), report))
 }
 
@@ -177,17 +186,17 @@ fn record(link: &Link<'_>) -> Option<Record> {
 fn mend<S: Storage>(
     mut disk: Disk<S>,
     options: Options,
-    folder: Folder,
+    listing: Listing,
     mut segments: Vec<Segment<S::File>>,
     extent: Extent,
 ) -> Result<(Log<S>, Vec<Record>, Report), OpenError> {
     for premature in segments.drain(extent.end + 1..) {
         disk.remove(&premature.file.name)?;
     }
-    for name in &folder.unfinished {
+    for name in &listing.unfinished {
         disk.remove(name)?;
     }
-    let spares = keep_spares(&mut disk, &options, folder.spares)?;
+    let spares = keep_spares(&mut disk, &options, listing.spares)?;
     let last = segments.pop().expect("the log ends in one of its segments");
     let outline = last.survey.outline.expect("the verdict reads all segments of the log");
     let cut = erase_tail(&mut disk, &last.file, &outline)?;
@@ -200,7 +209,7 @@ fn mend<S: Storage>(
         last: Sequence(outline.next - 1),
         marked: outline.stop == Stop::Marked,
         cut,
-        ignored: folder.ignored,
+        ignored: listing.ignored,
     };
     let active = Active {
         file: last.file,

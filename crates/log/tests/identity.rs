@@ -1,9 +1,9 @@
 //! Whose folder it is: claimed once, known ever after, never taken for another's, never half written.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use conclave_log::identity::{Identity, IdentityError, Opened, read_identity};
+use conclave_log::identity::{Identity, IdentityError, Opened, open_log, read_identity};
 use conclave_log::memory::MemoryStorage;
-use conclave_log::{Folder, open_identity, replace};
+use conclave_log::{Append, Folder, OpenError, Options, open_identity, replace};
 
 fn member(number: u64) -> Identity {
     Identity { ensemble: "orders".into(), member: number, name: format!("m{number}") }
@@ -100,6 +100,57 @@ fn a_claim_that_was_interrupted_can_be_made_again() {
             let mut storage = storage.crash(seed);
             let again = open_identity(&mut storage, &member(1)).unwrap();
             assert!(!first || again == Opened::Known);
+        }
+    }
+}
+
+fn options() -> Options {
+    Options { segment_size: Options::SEGMENT_SIZE_MIN, ..Options::default() }
+}
+
+#[test]
+fn a_folder_within_counts_as_content_but_for_that_of_the_file_system() {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::create_dir(home.path().join("lost+found")).unwrap();
+    let mut folder = Folder::open(home.path()).unwrap();
+    open_identity(&mut folder, &member(1)).unwrap();
+    drop(folder);
+    std::fs::remove_file(home.path().join("identity")).unwrap();
+    std::fs::create_dir(home.path().join("log")).unwrap();
+    let refused = open_identity(&mut Folder::open(home.path()).unwrap(), &member(2)).unwrap_err();
+    assert!(matches!(&refused, IdentityError::Unclaimed { file } if file == "log/"), "{refused}");
+}
+
+#[test]
+fn a_members_log_opens_for_that_member_only() {
+    let storage = MemoryStorage::new();
+    let (mut log, _, report) = open_log(storage.clone(), &member(1), options()).unwrap();
+    assert!(report.created && report.ignored.is_empty());
+    log.append(&[Append { group: 1, parts: &[b"a vote"] }]).unwrap();
+    let (_, records, report) = open_log(storage.crash(1), &member(1), options()).unwrap();
+    assert!(records.len() == 1 && !report.created && report.ignored.is_empty());
+
+    let refused = open_log(storage.kill(), &member(2), options()).err().unwrap();
+    assert!(matches!(refused, IdentityError::Mismatch { .. }));
+    let lost = storage.fork();
+    lost.lose("00000000000000000001.segment");
+    let refused = open_log(lost.kill(), &member(1), options()).err().unwrap();
+    assert!(matches!(refused, IdentityError::Log(OpenError::Lost)));
+    storage.lose("identity");
+    let refused = open_log(storage.kill(), &member(1), options()).err().unwrap();
+    assert!(matches!(refused, IdentityError::Unclaimed { .. }), "a log that was used belongs to somebody");
+}
+
+#[test]
+fn a_first_start_that_was_interrupted_anywhere_can_be_repeated() {
+    for operations in 0..20 {
+        for seed in 0..50 {
+            let storage = MemoryStorage::new();
+            storage.halt_after(operations);
+            drop(open_log(storage.clone(), &member(1), options()));
+            let (mut log, records, _) = open_log(storage.crash(seed), &member(1), options()).unwrap();
+            assert!(records.is_empty());
+            log.append(&[Append { group: 1, parts: &[b"a vote"] }]).unwrap();
         }
     }
 }

@@ -74,6 +74,42 @@ fn release_keeps_what_is_not_below_its_bound() {
 }
 
 #[test]
+fn a_release_is_durable_when_it_returns() {
+    for seed in 0..50 {
+        let storage = MemoryStorage::new();
+        let (mut log, ..) = open(&storage);
+        for _ in 0..40 {
+            append(&mut log, &[1; 1000]).unwrap();
+        }
+        log.release(Sequence(30)).unwrap();
+        let names = storage.names();
+        assert!(names.iter().any(|name| name.ends_with(".spare")));
+        assert_eq!(storage.crash(seed).names(), names);
+    }
+}
+
+#[test]
+fn releases_find_space_in_a_full_segment_again_and_again() {
+    let storage = MemoryStorage::new();
+    let (mut log, ..) = open(&storage);
+    while log.status().segments < 5 {
+        append(&mut log, &[1; 600]).unwrap();
+    }
+    let status = log.status();
+    // To the last byte that an ordinary record may use.
+    let rest = usize::try_from(status.segment_size - status.position).unwrap() - 104 - 48;
+    append(&mut log, &vec![2; rest]).unwrap();
+    assert_eq!(log.status().generation, status.generation);
+    for bound in [20, 40, 60] {
+        let before = log.status().segments;
+        log.release(Sequence(bound)).unwrap();
+        assert!(log.status().segments <= before, "released nothing before {bound}");
+        open(&storage.fork());
+    }
+    assert_eq!(log.status().generation, status.generation + 1);
+}
+
+#[test]
 fn a_batch_longer_than_a_segment_is_written_in_pieces() {
     let storage = MemoryStorage::new();
     let (mut log, ..) = open(&storage);
