@@ -27,11 +27,12 @@ pub(crate) const ACCESS: TableId = TableId(0x22);
 /// Sessions.
 pub(crate) const SESSIONS: TableId = TableId(0x23);
 
-/// Nobody reads old versions: watches need to know what happened, not what was.
+/// Watches need to know what happened, not what was; only who may hear of it is asked of the past, so access lists,
+/// which are few, keep theirs.
 pub(crate) static SPECS: [TableSpec; 4] = [
     TableSpec { id: NODES, name: "zookeeper nodes", history: History::EventsOnly },
     TableSpec { id: CHILDREN, name: "zookeeper children", history: History::EventsOnly },
-    TableSpec { id: ACCESS, name: "zookeeper access", history: History::EventsOnly },
+    TableSpec { id: ACCESS, name: "zookeeper access", history: History::Kept },
     TableSpec { id: SESSIONS, name: "zookeeper sessions", history: History::EventsOnly },
 ];
 
@@ -162,7 +163,7 @@ impl AccessList {
         writer.finish()
     }
 
-    fn parse(value: &[u8]) -> AccessList {
+    pub(crate) fn parse(value: &[u8]) -> AccessList {
         let mut reader = Reader::new(value);
         let mut parse = || Ok::<_, crate::wire::Malformed>((reader.int()?, Access::read_list(&mut reader)?));
         let (version, list) = parse().expect("only the leader's own pen writes this table");

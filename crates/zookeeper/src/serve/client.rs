@@ -21,9 +21,9 @@ use super::handshake::{Established, Stream, keep_hold};
 use super::pulse::Pulse;
 use crate::identity;
 use crate::prepare::{Decision, Hold, PROTOCOL, Request};
-use crate::watch::{Order, Watches};
+use crate::watch::{Order, Watches, may_hear};
 use crate::wire::{
-    AuthRequest, Code, Identity, OpCode, Reader, ReplyHeader, RequestHeader, write_event, write_reply, xid,
+    AuthRequest, Code, Event, Identity, OpCode, Reader, ReplyHeader, RequestHeader, write_event, write_reply, xid,
 };
 
 /// The watch for the session's own row; those of the client are numbered from 1.
@@ -330,11 +330,24 @@ impl Client {
             }
         }
         let outcome = self.watches.observe(crate::tables::zxid(*revision), changes);
-        for event in &outcome.events {
-            write_event(&mut self.out, event);
-            self.count_sent();
+        if !outcome.events.is_empty() {
+            self.tell(*revision, &outcome.events);
         }
         self.carry_out(outcome.orders);
+    }
+
+    fn tell(&mut self, revision: u64, events: &[Event]) {
+        let view = self.front.handle.view();
+        for event in events {
+            match may_hear(&view, revision, event, &self.identities) {
+                Ok(true) => {
+                    write_event(&mut self.out, event);
+                    self.count_sent();
+                }
+                Ok(false) => {}
+                Err(forgotten) => return self.close(&format!("it read its events too slowly: {forgotten}")),
+            }
+        }
     }
 
     /// Tells the mailbox.

@@ -35,16 +35,20 @@ impl Client {
             for path in paths {
                 match missed(tree, path, mark, waits_for_creation, request.relative_zxid) {
                     Some(kind) => {
-                        let orders = self.watches.release(path, mark);
-                        self.carry_out(orders);
                         let event = Event { zxid: UNKNOWN_ZXID, kind, path: path.clone().into_owned() };
                         write_event(&mut self.out, &event);
                         self.count_sent();
                     }
-                    // A path may stand in a list twice; the first time counts.
+                    // A path may stand in several lists, or in one twice: one mark is enough.
                     None if self.watches.is_reserved(path, mark) => self.watches.set(path, mark),
                     None => {}
                 }
+            }
+        }
+        for (mark, _, paths) in lists {
+            for path in paths {
+                let orders = self.watches.release(path, mark);
+                self.carry_out(orders);
             }
         }
         self.answer_after_events(xid, zxid(view.revision()), Code::Ok, &[]).await;

@@ -6,6 +6,7 @@
 //! [`Watches::release`] gives up what was reserved. So a change that the read saw meets no mark yet, and one that it
 //! did not see meets the mark: each event comes exactly once, and after the reply that it is news to.
 
+mod audience;
 mod change;
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,7 @@ use bytes::Bytes;
 use node::Interest;
 use state::{Change, TableId};
 
+pub(crate) use audience::may_hear;
 use change::{Happening, interpret};
 
 use crate::path;

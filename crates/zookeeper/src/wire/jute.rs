@@ -143,6 +143,12 @@ impl Writer {
         Writer { bytes: BytesMut::with_capacity(bytes) }
     }
 
+    /// What is written so far.
+    #[cfg(test)]
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        &self.bytes
+    }
+
     pub(crate) fn finish(self) -> Bytes {
         self.bytes.freeze()
     }

@@ -1,0 +1,6 @@
+//! Decisions against a state: what the real server answered to the same requests, and what holds after any of them.
+
+mod bench;
+mod golden;
+mod random;
+mod sessions;
