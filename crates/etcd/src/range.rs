@@ -155,7 +155,7 @@ impl Plan {
 /// Rows between two bounds, now or as they were.
 enum Rows<'a> {
     Now(Range<'a, Row>),
-    Then(RangeAt<'a>),
+    Then(Box<RangeAt<'a>>),
 }
 
 impl<'a> Rows<'a> {
@@ -164,7 +164,8 @@ impl<'a> Rows<'a> {
         match revision {
             None => Ok(Rows::Now(state.range(KEYS, from, to))),
             Some(revision) => {
-                state.range_at(KEYS, from, to, revision).map(Rows::Then).map_err(|error| of_history(&error))
+                let rows = state.range_at(KEYS, from, to, revision).map_err(|error| of_history(&error))?;
+                Ok(Rows::Then(Box::new(rows)))
             }
         }
     }

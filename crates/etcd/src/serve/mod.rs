@@ -4,9 +4,12 @@
 mod auth;
 mod cluster;
 mod door;
+mod election;
 mod kv;
 mod lease;
+mod lock;
 mod maintenance;
+mod queue;
 mod watch;
 
 use std::sync::Arc;
@@ -28,6 +31,8 @@ use crate::wire::etcdserverpb::kv_server::KvServer;
 use crate::wire::etcdserverpb::lease_server::LeaseServer;
 use crate::wire::etcdserverpb::maintenance_server::MaintenanceServer;
 use crate::wire::etcdserverpb::watch_server::WatchServer;
+use crate::wire::v3electionpb::election_server::ElectionServer;
+use crate::wire::v3lockpb::lock_server::LockServer;
 
 /// What a message may be larger than the largest request: room for the frame around it.
 const MESSAGE_OVERHEAD_BYTES: usize = 512 * 1024;
@@ -71,6 +76,8 @@ fn routes(door: &Door) -> Routes {
         .add_service(ClusterServer::new(door.clone()).max_decoding_message_size(limit))
         .add_service(MaintenanceServer::new(door.clone()).max_decoding_message_size(limit))
         .add_service(AuthServer::new(door.clone()).max_decoding_message_size(limit))
+        .add_service(LockServer::new(door.clone()).max_decoding_message_size(limit))
+        .add_service(ElectionServer::new(door.clone()).max_decoding_message_size(limit))
 }
 
 async fn told_to_stop(mut shutdown: Receiver<bool>) {
