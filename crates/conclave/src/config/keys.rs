@@ -194,7 +194,7 @@ pub(crate) const KEYS: &[Key<Configuration>] = &[
     ),
     key(
         "limits.history_revisions",
-        Kind::Count(Number::Wide(|c| &mut c.limits.history_revisions), 100, 1_000_000_000),
+        Kind::Count(Number::Word(|c| &mut c.limits.history_revisions), 100, 1_000_000_000),
         Presence::Default,
         "Revisions kept for reads and watches of the past. Beyond it the older half is compacted.",
     ),
