@@ -16,6 +16,11 @@ pub(crate) struct ListenError {
 }
 
 impl ListenError {
+    /// What the system said when `listen` was to be opened.
+    pub(crate) fn new(listen: &Listen<'_>, source: std::io::Error) -> ListenError {
+        ListenError { address: listen.address.to_owned(), key: listen.key.clone(), source }
+    }
+
     /// What is wrong and what to do about it.
     fn advice(&self) -> String {
         let port = self.address.rsplit_once(':').map_or("", |(_, port)| port);
@@ -36,9 +41,5 @@ impl ListenError {
 
 /// Opens the port for clients at `listen`.
 pub(crate) async fn bind(listen: &Listen<'_>) -> Result<TcpListener, ListenError> {
-    TcpListener::bind(listen.address).await.map_err(|source| ListenError {
-        address: listen.address.to_owned(),
-        key: listen.key.clone(),
-        source,
-    })
+    TcpListener::bind(listen.address).await.map_err(|source| ListenError::new(listen, source))
 }

@@ -14,6 +14,7 @@ use tracing::{error, info, warn};
 use crate::admin::Admin;
 use crate::config::{self, Configuration, Port};
 use crate::life::Life;
+use crate::listen::ListenError;
 use crate::{admin, listen, logging};
 
 /// Runs one member.
@@ -62,8 +63,8 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
             Ok(())
         }
         Err(reason) => {
-            error!("the member cannot go on: {reason}");
-            Err(reason.into())
+            error!("the member cannot go on: {}", reason.0);
+            anyhow::bail!("the member cannot go on: {}", reason.0)
         }
     }
 }
@@ -86,9 +87,14 @@ async fn start(
 
     let protocols: Vec<Arc<dyn node::Protocol>> = vec![
         Arc::new(etcd::Etcd::new(&configuration.etcd)),
-        Arc::new(zookeeper::ZooKeeper::default()),
+        Arc::new(zookeeper::ZooKeeper::new(zookeeper::Rules::default())),
     ];
-    let member = node::start(configuration.node_options(), protocols).await?;
+    let member = node::start(configuration.node_options(), protocols).await.map_err(|error| match error {
+        node::StartError::Listen { source, .. } => {
+            anyhow::Error::new(ListenError::new(&configuration.listen_on(Port::Peer), source))
+        }
+        other => other.into(),
+    })?;
     let handle = member.handle();
     admin.attach(handle.clone());
     servers.spawn(etcd::serve(etcd_listener, handle.clone(), configuration.etcd.clone(), told_to_stop.clone()));

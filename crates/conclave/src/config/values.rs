@@ -1,6 +1,5 @@
 //! The kinds of value that a key can have: how each is read, shown and bounded. Knows no key and no file.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Where a value lives in the structure `T`, and what it may be. One definition serves reading, checking and help.
@@ -19,8 +18,6 @@ pub(crate) enum Kind<T> {
     Bytes(Number<T>, u64, u64),
     /// A plain number within the range given (both ends included).
     Count(Number<T>, u64, u64),
-    /// Any of the words given, in a list.
-    Words(fn(&mut T) -> &mut BTreeSet<String>, &'static [&'static str]),
     /// Free text, or nothing.
     OptionalText(fn(&mut T) -> &mut Option<String>),
 }
@@ -75,7 +72,6 @@ impl<T> Kind<T> {
             Kind::OptionalTime(field, least, most, _) => {
                 *field(target) = Some(within(read_time(text)?, *least, *most, show_time)?);
             }
-            Kind::Words(field, known) => *field(target) = read_words(text, known)?,
             Kind::OptionalText(field) => *field(target) = Some(text.to_owned()),
             Kind::Bytes(field, least, most) => {
                 field.set(target, within(read_bytes(text)?, *least, *most, show_bytes)?)?;
@@ -93,7 +89,6 @@ impl<T> Kind<T> {
             Kind::Text(field) | Kind::Folder(field) | Kind::Address(field) => field(target).clone(),
             Kind::Time(field, ..) => show_time(*field(target)),
             Kind::OptionalTime(field, _, _, without) => field(target).map_or_else(|| (*without).to_owned(), show_time),
-            Kind::Words(field, _) => field(target).iter().map(String::as_str).collect::<Vec<_>>().join(" "),
             Kind::OptionalText(field) => field(target).clone().unwrap_or_else(|| "none".to_owned()),
             Kind::Bytes(field, ..) => show_bytes(field.get(target)),
             Kind::Count(field, ..) => field.get(target).to_string(),
@@ -107,7 +102,6 @@ impl<T> Kind<T> {
             Kind::Folder(_) => "a folder".to_owned(),
             Kind::Address(_) => "host:port".to_owned(),
             Kind::OptionalText(_) => "text".to_owned(),
-            Kind::Words(_, known) => format!("words out of {}", known.join(" ")),
             Kind::Time(_, least, most) | Kind::OptionalTime(_, least, most, _) => {
                 format!("{} to {}", show_time(*least), show_time(*most))
             }
@@ -145,14 +139,6 @@ fn check_text(text: &str) -> Result<(), String> {
         return Err("holds a control character".to_owned());
     }
     Ok(())
-}
-
-fn read_words(text: &str, known: &[&str]) -> Result<BTreeSet<String>, String> {
-    let words: BTreeSet<String> = text.split_whitespace().map(str::to_owned).collect();
-    match words.iter().find(|word| !known.contains(&word.as_str())) {
-        Some(word) => Err(format!("holds the unknown word {word:?}: allowed are {}", known.join(" "))),
-        None => Ok(words),
-    }
 }
 
 fn check_address(text: &str) -> Result<(), String> {
