@@ -36,6 +36,11 @@ impl Writer {
         self.fields.put_u64_le(value);
     }
 
+    pub(crate) fn u128(&mut self, value: u128) {
+        self.length += 16;
+        self.fields.put_u128_le(value);
+    }
+
     pub(crate) fn flag(&mut self, value: bool) {
         self.u8(u8::from(value));
     }
@@ -143,6 +148,10 @@ impl Reader {
 
     pub(crate) fn u64(&mut self) -> Option<u64> {
         Some(u64::from_le_bytes(self.take(8)?[..].try_into().ok()?))
+    }
+
+    pub(crate) fn u128(&mut self) -> Option<u128> {
+        Some(u128::from_le_bytes(self.take(16)?[..].try_into().ok()?))
     }
 
     pub(crate) fn flag(&mut self) -> Option<bool> {

@@ -49,6 +49,13 @@ pub enum Reason {
         /// `limits.request_bytes`.
         limit: u64,
     },
+    /// The request would change more than one entry of the log may hold.
+    ChangesTooMuch {
+        /// Bytes of the row changes it would make.
+        bytes: u64,
+        /// `limits.change_bytes`.
+        limit: u64,
+    },
     /// An earlier request of the same stream failed, so this one must not overtake it.
     StreamBroken,
     /// The member is stopping.
@@ -68,6 +75,9 @@ impl fmt::Display for Reason {
             Reason::Overloaded { limit, value } => write!(formatter, "overloaded: {limit} = {value} is reached"),
             Reason::TooLarge { bytes, limit } => {
                 write!(formatter, "the request has {bytes} bytes, limits.request_bytes allows {limit}")
+            }
+            Reason::ChangesTooMuch { bytes, limit } => {
+                write!(formatter, "the request would change {bytes} bytes of rows, limits.change_bytes allows {limit}")
             }
             Reason::StreamBroken => write!(formatter, "an earlier request on the same connection failed"),
             Reason::Stopping => write!(formatter, "the member is stopping"),

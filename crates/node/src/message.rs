@@ -27,6 +27,13 @@ pub enum PeerMessage {
         /// The answer.
         outcome: Outcome,
     },
+    /// What the leader's state hashes to after an entry: followers compare.
+    Digest {
+        /// The entry.
+        index: u64,
+        /// The running hash over all rows after it.
+        hash: u128,
+    },
     /// Signs of life of lease owners that a member heard.
     Touch {
         /// The leases.
@@ -86,6 +93,13 @@ pub enum Decline {
     NotLeader,
     /// The leader does not have this protocol.
     UnknownProtocol(ProtocolId),
+    /// The request would change more bytes of rows than one entry may hold.
+    TooLarge {
+        /// Bytes of the changes.
+        bytes: u64,
+        /// The leader's `limits.change_bytes`.
+        limit: u64,
+    },
 }
 
 impl PeerMessage {
@@ -109,7 +123,7 @@ impl PeerMessage {
     pub fn lane(&self) -> Lane {
         match self {
             PeerMessage::Raft(envelope) => envelope.message.lane(),
-            PeerMessage::Touch { .. } => Lane::Control,
+            PeerMessage::Touch { .. } | PeerMessage::Digest { .. } => Lane::Control,
             PeerMessage::Ask { question: Question::Decide { .. }, .. } => Lane::Bulk,
             PeerMessage::Ask { .. } => Lane::Control,
             PeerMessage::Tell { outcome: Outcome::Decided { .. } | Outcome::Declined(_), .. } => Lane::Bulk,

@@ -92,6 +92,10 @@ pub struct Limits {
     pub uncommitted_bytes: usize,
     /// Bytes of one entry of the log: a turn's requests beyond it go into further entries.
     pub entry_bytes: usize,
+    /// Bytes of the row changes that one request may make; one that would make more is refused
+    /// (`Reason::TooLarge`). It is far above what a request of `request_bytes` can put; deleting a great many rows
+    /// at once can reach it.
+    pub change_bytes: usize,
     /// Bytes that wait for one peer on one lane; beyond it the connection is dropped and made anew.
     pub peer_queue_bytes: usize,
     /// Bytes of history (old rows and changes) beyond which the leader compacts the older half.
@@ -106,6 +110,14 @@ pub struct Limits {
     pub snapshot_log_bytes: u64,
 }
 
+impl Limits {
+    /// What `segment_bytes` must be at least: a segment holds several of the largest entries.
+    #[must_use]
+    pub fn segment_bytes_min(&self) -> u64 {
+        8 * (self.entry_bytes as u64 + self.change_bytes as u64)
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Limits {
@@ -115,6 +127,7 @@ impl Default for Limits {
             queue_bytes: 128 * 1024 * 1024,
             uncommitted_bytes: 64 * 1024 * 1024,
             entry_bytes: 1024 * 1024,
+            change_bytes: 7 * 1024 * 1024,
             peer_queue_bytes: 64 * 1024 * 1024,
             history_bytes: 512 * 1024 * 1024,
             history_revisions: 1_000_000,

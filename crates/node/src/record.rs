@@ -9,20 +9,17 @@ use crate::codec::{Reader, Writer};
 
 const FORMAT: u8 = 1;
 
-/// A record holds at most about this many bytes of entries (and always at least one entry): a write with more
-/// becomes several records, each of which is a write of its own.
-const RECORD_BYTES_MAX: usize = 8 * 1024 * 1024;
-
 /// Encodes a write as one record or several, each with the part of the write that it holds, in pieces, so that
-/// payloads are lent and not copied. The ticket is not part of it: it means something only until the next start.
+/// payloads are lent and not copied. A record holds at most about `bytes_max` of entries, and always at least one. The
+/// ticket is not part of it: it means something only until the next start.
 #[must_use]
-pub fn encode_records(write: Write<Batch>) -> Vec<(Write<Batch>, Vec<Bytes>)> {
+pub fn encode_records(write: Write<Batch>, bytes_max: usize) -> Vec<(Write<Batch>, Vec<Bytes>)> {
     let mut records = Vec::with_capacity(1);
     let mut rest = write;
     loop {
         let mut bytes = 0;
         let fitting = rest.append.iter().take_while(|entry| {
-            let fits = bytes < RECORD_BYTES_MAX;
+            let fits = bytes < bytes_max;
             bytes += entry.weight();
             fits
         });
@@ -108,13 +105,13 @@ mod tests {
 
     #[test]
     fn a_write_too_large_for_one_record_becomes_several_that_fold_to_the_same() {
-        let batch = Batch::seal(&[Bytes::from(vec![7; RECORD_BYTES_MAX / 3])]);
+        let batch = Batch::seal(&[Bytes::from(vec![7; 300])]);
         let entry = Entry { term: Term(1), body: Body::Command(batch) };
         let ballot = Some(Ballot { term: Term(1), vote: None });
         let previous = LogId::default();
         let append = vec![entry; 10];
         let write = Write { ticket: Ticket::NONE, ballot, cut: None, base: None, previous, append };
-        let records = encode_records(write.clone());
+        let records = encode_records(write.clone(), 1000);
         assert!(records.len() > 1);
         let mut whole = Recovered::default();
         whole.absorb(write).expect("the write fits an empty log");

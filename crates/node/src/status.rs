@@ -133,6 +133,8 @@ pub struct Counters {
     pub barriers: u64,
     /// Leases that ran out here as leader.
     pub expired: u64,
+    /// Comparisons of this member's state with the leader's.
+    pub digests: u64,
     /// Requests that failed.
     pub failed: u64,
     /// Changes of leader seen.

@@ -93,6 +93,11 @@ fn write_message(writer: &mut Writer, message: &PeerMessage) {
             writer.count(leases.len());
             leases.iter().for_each(|lease| writer.u64(lease.0.cast_unsigned()));
         }
+        PeerMessage::Digest { index, hash } => {
+            writer.u8(5);
+            writer.u64(*index);
+            writer.u128(*hash);
+        }
     }
 }
 
@@ -106,6 +111,7 @@ fn read_message(reader: &mut Reader) -> Option<PeerMessage> {
             let leases = (0..count).map(|_| read_lease(reader)).collect::<Option<_>>()?;
             PeerMessage::Touch { leases }
         }
+        5 => PeerMessage::Digest { index: reader.u64()?, hash: reader.u128()? },
         _ => return None,
     })
 }
@@ -282,6 +288,11 @@ fn write_outcome(writer: &mut Writer, outcome: &Outcome) {
             writer.u8(5);
             writer.u8(protocol.0);
         }
+        Outcome::Declined(Decline::TooLarge { bytes, limit }) => {
+            writer.u8(6);
+            writer.u64(*bytes);
+            writer.u64(*limit);
+        }
     }
 }
 
@@ -296,10 +307,137 @@ fn read_outcome(reader: &mut Reader) -> Option<Outcome> {
         }
         4 => Outcome::Declined(Decline::NotLeader),
         5 => Outcome::Declined(Decline::UnknownProtocol(ProtocolId(reader.u8()?))),
+        6 => Outcome::Declined(Decline::TooLarge { bytes: reader.u64()?, limit: reader.u64()? }),
         _ => return None,
     })
 }
 
 fn read_lease(reader: &mut Reader) -> Option<LeaseId> {
     reader.u64().map(|id| LeaseId(id.cast_signed()))
+}
+
+#[cfg(test)]
+mod tests {
+    use raft::{Body, Entry, LogId, NodeId};
+
+    use super::*;
+
+    fn raft(message: Message<Batch>) -> PeerMessage {
+        PeerMessage::Raft(Envelope { from: NodeId(1), to: NodeId(2), term: Term(7), message })
+    }
+
+    fn samples() -> Vec<PeerMessage> {
+        let id = LogId::new(Term(3), Index(9));
+        let refusals = [
+            VoteRefusal::TermPassed(Term(8)),
+            VoteRefusal::LeaderAlive(Some(NodeId(3))),
+            VoteRefusal::LeaderAlive(None),
+            VoteRefusal::LogBehind { asker: id, own: id },
+            VoteRefusal::VotedFor(NodeId(2)),
+            VoteRefusal::Repairing(id),
+        ];
+        let entries = vec![
+            Entry { term: Term(7), body: Body::Noop },
+            Entry { term: Term(7), body: Body::Command(Batch::seal(&[Bytes::from(vec![1; 3000])])) },
+        ];
+        let remaining = Remaining { ttl_milliseconds: 5, granted_milliseconds: 6 };
+        let mut samples = vec![
+            raft(Message::AskPreVote { last: id }),
+            raft(Message::AskVote { last: id, transfer: true }),
+            raft(Message::Append { previous: id, entries, commit: Index(4) }),
+            raft(Message::Appended { matched: Index(5) }),
+            raft(Message::Rejected { previous: Index(5), hint: id }),
+            raft(Message::Heartbeat { commit: id, round: 6 }),
+            raft(Message::Alive { round: 6 }),
+            raft(Message::Commit { commit: id }),
+            raft(Message::Overtaken),
+            raft(Message::CampaignNow),
+            PeerMessage::Touch { leases: vec![LeaseId(-1), LeaseId(7)] },
+            PeerMessage::Digest { index: 4, hash: u128::MAX - 1 },
+        ];
+        for refusal in refusals.map(Some).into_iter().chain([None]) {
+            samples.push(raft(Message::PreVote { asked: Term(7), refusal }));
+            samples.push(raft(Message::Vote { asked: Term(7), refusal }));
+        }
+        let request = Bytes::from(vec![2; 2000]);
+        for question in [
+            Question::Decide { protocol: ProtocolId(1), request: request.clone() },
+            Question::Barrier,
+            Question::Lease { lease: LeaseId(-5), renew: true },
+        ] {
+            samples.push(PeerMessage::Ask { number: 11, question });
+        }
+        for outcome in [
+            Outcome::Decided { index: 9, reply: request },
+            Outcome::Barrier { index: 9 },
+            Outcome::Lease { found: Some(remaining) },
+            Outcome::Lease { found: None },
+            Outcome::Declined(Decline::NotLeader),
+            Outcome::Declined(Decline::UnknownProtocol(ProtocolId(3))),
+            Outcome::Declined(Decline::TooLarge { bytes: 7, limit: 6 }),
+        ] {
+            samples.push(PeerMessage::Tell { number: 11, outcome });
+        }
+        samples
+    }
+
+    fn framed(message: &PeerMessage) -> Vec<u8> {
+        encode_frame(message).concat()
+    }
+
+    #[test]
+    fn every_message_comes_back_as_it_was_pings_between() {
+        let mut received = BytesMut::new();
+        for message in samples() {
+            received.extend_from_slice(&ping_frame());
+            received.extend_from_slice(&framed(&message));
+        }
+        for message in samples() {
+            assert_eq!(decode_frame(&mut received, 10_000), Ok(Some(message)));
+        }
+        assert_eq!(decode_frame(&mut received, 10_000), Ok(None));
+    }
+
+    #[test]
+    fn half_a_frame_waits_for_the_rest_and_a_flipped_bit_is_refused() {
+        for message in samples() {
+            let whole = framed(&message);
+            for cut in 0..whole.len() {
+                let mut received = BytesMut::from(&whole[..cut]);
+                assert_eq!(decode_frame(&mut received, 10_000), Ok(None), "{message:?} cut at {cut}");
+            }
+            for at in 4..whole.len() {
+                let mut damaged = BytesMut::from(&whole[..]);
+                damaged[at] ^= 0x20;
+                assert_eq!(decode_frame(&mut damaged, 10_000), Err(BadFrame::Checksum), "{message:?} byte {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_announced_length_beyond_the_limit_is_refused_before_anything_is_reserved() {
+        let mut received = BytesMut::from(&[0xff, 0xff, 0xff, 0x7f, 0, 0, 0, 0][..]);
+        let refused = decode_frame(&mut received, 10_000);
+        assert_eq!(refused, Err(BadFrame::TooLong { bytes: 0x7fff_ffff, limit: 10_000 }));
+        assert!(received.capacity() < 10_000);
+    }
+
+    #[test]
+    fn garbage_under_a_true_checksum_never_panics() {
+        for message in samples() {
+            let content = framed(&message)[FRAME_HEADER_BYTES..].to_vec();
+            for at in 0..content.len() {
+                for value in [0x00, 0x7f, 0xff] {
+                    let mut garbage = content.clone();
+                    garbage[at] = value;
+                    let mut received = BytesMut::new();
+                    let length = u32::try_from(garbage.len()).expect("small");
+                    received.extend_from_slice(&length.to_le_bytes());
+                    received.extend_from_slice(&crc32c::crc32c(&garbage).to_le_bytes());
+                    received.extend_from_slice(&garbage);
+                    let _ = decode_frame(&mut received, 10_000);
+                }
+            }
+        }
+    }
 }

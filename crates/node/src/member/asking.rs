@@ -104,6 +104,9 @@ impl Asking {
             Outcome::Declined(Decline::UnknownProtocol(protocol)) => {
                 self.give_up(&asked, &Failure::NotApplied(Reason::UnknownProtocol(protocol.0)));
             }
+            Outcome::Declined(Decline::TooLarge { bytes, limit }) => {
+                self.give_up(&asked, &Failure::NotApplied(Reason::ChangesTooMuch { bytes, limit }));
+            }
             Outcome::Declined(Decline::NotLeader) => unreachable!("handled above"),
         }
     }

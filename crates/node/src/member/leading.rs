@@ -30,6 +30,7 @@ pub(super) struct Leading {
     turn: Turn,
     backlog: VecDeque<(Asker, ProtocolId, Bytes)>,
     barriers: BTreeMap<Tag, Barrier>,
+    declined: Vec<Told>,
     pub(super) deadlines: Deadlines,
 }
 
@@ -66,6 +67,8 @@ enum BarrierQuestion {
 pub(super) struct Desk<'a> {
     pub(super) protocols: &'a [Arc<dyn Protocol>],
     pub(super) limits: &'a Limits,
+    /// The state that is committed and applied.
+    pub(super) committed: &'a State,
     pub(super) now: Now,
     pub(super) awake: u64,
     pub(super) random: &'a mut dyn FnMut() -> u64,
@@ -116,6 +119,7 @@ impl Leading {
             turn: Turn::default(),
             backlog: VecDeque::new(),
             barriers: BTreeMap::new(),
+            declined: Vec::new(),
             deadlines,
         })
     }
@@ -137,17 +141,16 @@ impl Leading {
     /// Decides what waits, as far as the bounds allow, and hands over the next thing to ask of Raft.
     /// To be called until it returns nothing, each time after what it asked for was done.
     pub(super) fn next(&mut self, desk: &mut Desk<'_>, new_tag: impl FnOnce() -> Tag) -> (Vec<Told>, Option<Want>) {
-        let mut declined = Vec::new();
         while self.turn.bytes < desk.limits.entry_bytes && self.in_flight_bytes < desk.limits.uncommitted_bytes {
             let Some((asker, protocol, request)) = self.backlog.pop_front() else { break };
             match desk.protocols.iter().find(|known| known.id() == protocol) {
                 Some(known) => self.decide(desk, known.as_ref(), asker, &request),
                 None => {
-                    declined.push((asker, Outcome::Declined(Decline::UnknownProtocol(protocol))));
+                    self.declined.push((asker, Outcome::Declined(Decline::UnknownProtocol(protocol))));
                 }
             }
         }
-        (declined, self.close_turn(new_tag))
+        (std::mem::take(&mut self.declined), self.close_turn(new_tag))
     }
 
     /// Whether requests wait for room in flight.
@@ -160,8 +163,13 @@ impl Leading {
         let mut transaction = self.working.begin(desk.now.unix_milliseconds);
         let reply = protocol.prepare(&context, &mut transaction, request);
         let delta = transaction.finish();
-        self.note(delta, desk.awake);
-        self.turn.verdicts.push(Verdict { asker, reply });
+        match self.fits(delta, desk) {
+            Ok(delta) => {
+                self.note(delta, desk.awake);
+                self.turn.verdicts.push(Verdict { asker, reply });
+            }
+            Err(decline) => self.declined.push((asker, Outcome::Declined(decline))),
+        }
     }
 
     /// Ends leases whose time ran out, each by its protocol's own decision. Returns how many.
@@ -179,8 +187,14 @@ impl Leading {
             protocol.expire(&context, &mut transaction, id);
             let delta = transaction.finish();
             assert!(self.working.lease(id).is_none(), "expiring a lease revokes it");
-            self.note(delta, desk.awake);
-            count += 1;
+            if let Ok(delta) = self.fits(delta, desk) {
+                self.note(delta, desk.awake);
+                count += 1;
+            } else {
+                // More rows hang on it than one entry can delete. It stays, and is tried again when fewer do.
+                let ttl_milliseconds = self.working.lease(id).map_or(0, |lease| lease.ttl_milliseconds);
+                self.deadlines.granted(id, ttl_milliseconds, desk.awake);
+            }
         }
         count
     }
@@ -291,6 +305,20 @@ impl Leading {
         };
         self.barriers.insert(tag, barrier);
         Some(Want::Barrier(tag))
+    }
+
+    /// A change too large for an entry is taken back: the working state is the last entry's again, with what this turn
+    /// decided before.
+    fn fits(&mut self, delta: Option<Bytes>, desk: &Desk<'_>) -> Result<Option<Bytes>, Decline> {
+        let bytes = delta.as_ref().map_or(0, Bytes::len);
+        if bytes <= desk.limits.change_bytes {
+            return Ok(delta);
+        }
+        self.working = self.in_flight.back().map_or(desk.committed, |last| &last.state).clone();
+        for earlier in &self.turn.deltas {
+            self.working.apply(earlier).expect("what this turn decided applies to what it was decided on");
+        }
+        Err(Decline::TooLarge { bytes: bytes as u64, limit: desk.limits.change_bytes as u64 })
     }
 
     /// Puts a finished transaction into the turn, and takes note of the leases it began and ended.

@@ -5,6 +5,7 @@
 //! the consensus core. No thread, socket, file or clock is known here, so that the simulator runs the same code.
 
 mod asking;
+mod digests;
 mod event;
 mod leading;
 mod leases;
@@ -18,6 +19,7 @@ use raft::{Body, Envelope, Index, Input, NodeId, Pacer, Raft, Recovered, Standin
 use state::{LeaseId, State};
 
 use self::asking::{Asker, Asking};
+use self::digests::{Digests, Divergence};
 pub use self::event::{Answer, Effects, Event, Published, RequestTag, SnapshotOrder};
 use self::leading::{Desk, Leading, Told, Want};
 use self::snapshots::SnapshotPlan;
@@ -50,6 +52,8 @@ pub struct Member {
     snapshots: SnapshotPlan,
     gated: VecDeque<(Ticket, Envelope<Batch>)>,
     clock: AwakeClock,
+    digests: Digests,
+    digest_told: Index,
     random: Random,
     next_tag: u64,
     story: Story,
@@ -112,6 +116,8 @@ impl Member {
             snapshots,
             gated: VecDeque::new(),
             clock,
+            digests: Digests::default(),
+            digest_told: Index::ZERO,
             random,
             next_tag: 1,
             story: Story::new(names),
@@ -221,6 +227,7 @@ impl Member {
             self.raft.step(edge.into());
         }
         self.asking.expire(now.nanoseconds);
+        self.tell_digest();
         match &mut self.leading {
             Some(leading) => leading.reclaim(RECLAIM_PER_TURN),
             None => {
@@ -242,6 +249,32 @@ impl Member {
             }
             PeerMessage::Tell { number, outcome } => self.told(now, number, outcome),
             PeerMessage::Touch { leases } => self.touched_here(&leases),
+            PeerMessage::Digest { index, hash } => {
+                if let Err(divergence) = self.digests.told(index, hash) {
+                    self.diverged(divergence);
+                }
+            }
+        }
+    }
+
+    /// This member's rows are not the leader's: whatever it would answer from now on could be wrong.
+    fn diverged(&mut self, divergence: Divergence) {
+        let Divergence { index, own, leaders } = divergence;
+        self.effects.fatal = Some(format!(
+            "the state of this member differs from the leader's after entry {index} (hash {own:032x}, the leader's is \
+             {leaders:032x}); give it an empty data folder and a new id, so that it gets everything from its peers"
+        ));
+    }
+
+    /// Says what this leader's state hashes to, once per tick if anything was applied since.
+    fn tell_digest(&mut self) {
+        if self.leading.is_none() || self.digest_told == self.applied {
+            return;
+        }
+        self.digest_told = self.applied;
+        let (index, hash) = (self.applied.0, self.committed.hash());
+        for &peer in &self.connected {
+            self.effects.send.push((peer, PeerMessage::Digest { index, hash }));
         }
     }
 
@@ -300,6 +333,7 @@ impl Member {
         let mut desk = Desk {
             protocols: &self.protocols,
             limits: &self.options.limits,
+            committed: &self.committed,
             now,
             awake: self.clock.awake(),
             random: &mut draw,
@@ -416,6 +450,9 @@ impl Member {
         {
             self.effects.fatal = Some(format!("entry {} cannot be applied: {why}", index.0));
         }
+        if let Err(divergence) = self.digests.applied(index.0, self.committed.hash()) {
+            self.diverged(divergence);
+        }
         if matches!(body, Body::Membership(_)) {
             self.status_due = true;
         }
@@ -501,6 +538,7 @@ impl Member {
             can_read: reaches_leader,
             can_commit: reaches_leader,
             counters: Counters {
+                digests: self.digests.compared(),
                 forwarded: self.asking.forwarded(),
                 failed: self.asking.failed(),
                 leader_changes: self.story.leader_changes(),

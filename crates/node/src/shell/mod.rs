@@ -28,6 +28,7 @@ use self::inbox::Inbox;
 use self::links::Links;
 pub use self::recovery::RecoveryError;
 use self::transfer::Store;
+use self::writer::LogWriter;
 use crate::handle::Shared;
 use crate::hub::Hub;
 use crate::member::{Event, Member};
@@ -42,6 +43,17 @@ pub enum StartError {
     /// Its own id is not among the members.
     #[error("member {0} is not in the list of members")]
     NotAMember(u64),
+    /// An entry of the log would not fit a segment.
+    #[error(
+        "limits.segment_bytes = {segment_bytes} is too small: it must be at least {least}, eight times what \
+         limits.change_bytes and limits.entry_bytes allow for one entry"
+    )]
+    SegmentTooSmall {
+        /// The setting.
+        segment_bytes: u64,
+        /// What it must be at least.
+        least: u64,
+    },
     /// The data folder cannot be used.
     #[error(transparent)]
     Recovery(#[from] RecoveryError),
@@ -79,6 +91,10 @@ pub struct Running {
 pub async fn start(options: Options, protocols: Vec<Arc<dyn Protocol>>) -> Result<Running, StartError> {
     let own = options.members.iter().find(|member| member.id == options.id);
     let own = own.ok_or(StartError::NotAMember(options.id.0))?.clone();
+    let least = options.limits.segment_bytes_min();
+    if options.limits.segment_bytes < least {
+        return Err(StartError::SegmentTooSmall { segment_bytes: options.limits.segment_bytes, least });
+    }
     let address = options.listen_peer.clone().unwrap_or_else(|| own.peer.clone());
     let listener = TcpListener::bind(&address).await.map_err(|source| StartError::Listen { address, source })?;
 
@@ -104,7 +120,8 @@ pub async fn start(options: Options, protocols: Vec<Arc<dyn Protocol>>) -> Resul
 
     let (to_log, writes) = mpsc::channel();
     let log_shared = shared.clone();
-    let log_thread = move || writer::run(recovered.log, recovered.layout, &writes, &log_shared);
+    let writer = LogWriter { log: recovered.log, layout: recovered.layout, segment_bytes: limits.segment_bytes };
+    let log_thread = move || writer.run(&writes, &log_shared);
     let (fatal, watch_fatal) = watch::channel(None);
     let core = Core {
         member,

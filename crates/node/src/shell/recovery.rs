@@ -5,8 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use log::identity::{Identity, IdentityError, Opened};
-use log::{Folder, Log, Record, open_identity};
+use log::identity::{Identity, IdentityError, open_log};
+use log::{Folder, Log, Record};
 use raft::{Index, Recovered, SnapshotMeta};
 use state::{State, TableSpec};
 use tracing::{info, warn};
@@ -27,21 +27,13 @@ pub enum RecoveryError {
     /// The folder cannot be opened.
     #[error(transparent)]
     Folder(#[from] log::FolderError),
-    /// The folder is somebody else's, or does not say whose it is.
-    #[error("data folder {}: {source}", folder.display())]
-    Identity {
-        /// The folder.
-        folder: PathBuf,
-        /// What is wrong.
-        source: Box<IdentityError>,
-    },
-    /// The log cannot be read.
+    /// The folder is somebody else's, or its log cannot be read.
     #[error("data folder {}: {source}", folder.display())]
     Log {
         /// The folder.
         folder: PathBuf,
         /// What is wrong.
-        source: Box<log::OpenError>,
+        source: Box<IdentityError>,
     },
     /// The snapshots cannot be read.
     #[error("snapshot folder {}: {source}", folder.display())]
@@ -92,22 +84,13 @@ pub(super) fn recover(
     salt: u32,
 ) -> Result<Recovery, RecoveryError> {
     let folder = options.data.join(LOG_FOLDER);
-    let mut storage = Folder::open(&folder)?;
+    let storage = Folder::open(&folder)?;
     let identity = Identity { ensemble: options.ensemble.clone(), member: options.id.0, name: name.into() };
-    let opened = open_identity(&mut storage, &identity)
-        .map_err(|source| RecoveryError::Identity { folder: folder.clone(), source: source.into() })?;
-
     let specs: Vec<TableSpec> = protocols.iter().flat_map(|protocol| protocol.tables()).copied().collect();
-    let (snapshots, newest) = open_snapshots(&options.data.join(SNAPSHOT_FOLDER), &specs)?;
-
-    let log_options = log::Options {
-        segment_size: options.limits.segment_bytes,
-        salt,
-        must_exist: opened == Opened::Known,
-        ..log::Options::default()
-    };
-    let (log, records, report) = Log::open(storage, log_options)
+    let log_options = log::Options { segment_size: options.limits.segment_bytes, salt, ..log::Options::default() };
+    let (log, records, report) = open_log(storage, &identity, log_options)
         .map_err(|source| RecoveryError::Log { folder: folder.clone(), source: source.into() })?;
+    let (snapshots, newest) = open_snapshots(&options.data.join(SNAPSHOT_FOLDER), &specs)?;
     if let Some(cut) = &report.cut {
         let (file, offset, records) = (&cut.file, cut.offset, cut.records);
         info!("cut a torn tail off the log: {records} records that were never acknowledged, {file} from byte {offset}");

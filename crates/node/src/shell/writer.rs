@@ -7,6 +7,7 @@ use std::sync::mpsc::Receiver;
 use bytes::Bytes;
 use log::{Append, AppendError, Log, Sequence, Storage};
 use raft::{Ballot, Index, Write};
+use tracing::warn;
 
 use crate::Batch;
 use crate::handle::Shared;
@@ -54,54 +55,164 @@ impl Layout {
     }
 }
 
-/// Works until there is nobody left to work for, or the log fails for good.
-pub(super) fn run<S: Storage>(
-    mut log: Log<S>,
-    mut layout: Layout,
-    writes: &Receiver<Write<Batch>>,
-    shared: &Arc<Shared>,
-) {
-    while let Ok(first) = writes.recv() {
-        let batch: Vec<Write<Batch>> = std::iter::once(first).chain(writes.try_iter()).collect();
-        let ticket = batch.last().expect("at least the first").ticket;
-        let base = batch.iter().rev().find_map(|write| write.base.as_ref().map(|base| base.last.index));
-        let written = write(&mut log, &mut layout, batch).and_then(|()| {
-            shared.inbox.post(Event::Written(ticket));
-            base.map_or(Ok(()), |base| release(&mut log, &mut layout, base))
-        });
-        if let Err(failure) = written {
-            shared.inbox.post(Event::LogFailed { why: failure.to_string() });
-            return;
+/// The log, and what its thread knows of it.
+pub(super) struct LogWriter<S: Storage> {
+    pub(super) log: Log<S>,
+    pub(super) layout: Layout,
+    /// Bytes of a segment: records and batches stay well below it.
+    pub(super) segment_bytes: u64,
+}
+
+impl<S: Storage> LogWriter<S> {
+    /// Works until there is nobody left to work for, or the log fails for good.
+    pub(super) fn run(mut self, writes: &Receiver<Write<Batch>>, shared: &Arc<Shared>) {
+        while let Ok(first) = writes.recv() {
+            let batch: Vec<Write<Batch>> = std::iter::once(first).chain(writes.try_iter()).collect();
+            let ticket = batch.last().expect("at least the first").ticket;
+            let base = batch.iter().rev().find_map(|write| write.base.as_ref().map(|base| base.last.index));
+            let written = self.write(batch).and_then(|()| {
+                shared.inbox.post(Event::Written(ticket));
+                base.map_or(Ok(()), |base| self.release(base))
+            });
+            if let Err(failure) = written {
+                shared.inbox.post(Event::LogFailed { why: failure.to_string() });
+                return;
+            }
         }
+        // So that the next start can tell the end of the log from a torn one.
+        if let Err(failure) = self.log.close() {
+            warn!("the log was not closed cleanly: {failure}");
+        }
+    }
+
+    /// Makes all writes durable, with one sync unless they are more than fits half a segment.
+    fn write(&mut self, batch: Vec<Write<Batch>>) -> Result<(), AppendError> {
+        let half = usize::try_from(self.segment_bytes / 2).unwrap_or(usize::MAX);
+        let mut ballot = self.layout.ballot;
+        let mut pieces: Vec<(Write<Batch>, Vec<Bytes>)> = Vec::with_capacity(batch.len());
+        let mut bytes = 0;
+        for mut write in batch {
+            ballot = write.ballot.unwrap_or(ballot);
+            if write.base.is_some() {
+                write.ballot = Some(ballot);
+            }
+            for piece in encode_records(write, half / 4) {
+                let length: usize = piece.1.iter().map(Bytes::len).sum();
+                if bytes + length > half && !pieces.is_empty() {
+                    self.append(&pieces)?;
+                    pieces.clear();
+                    bytes = 0;
+                }
+                bytes += length;
+                pieces.push(piece);
+            }
+        }
+        self.append(&pieces)
+    }
+
+    /// One write and one sync. The numbers of a batch that fits a segment follow each other.
+    fn append(&mut self, pieces: &[(Write<Batch>, Vec<Bytes>)]) -> Result<(), AppendError> {
+        let parts: Vec<Vec<&[u8]>> =
+            pieces.iter().map(|(_, record)| record.iter().map(|part| &part[..]).collect()).collect();
+        let appends: Vec<Append<'_>> = parts.iter().map(|parts| Append { group: GROUP, parts }).collect();
+        let last = self.log.append(&appends)?;
+        let first = last.0 + 1 - pieces.len() as u64;
+        for (offset, (write, _)) in pieces.iter().enumerate() {
+            self.layout.add(Sequence(first + offset as u64), write);
+        }
+        Ok(())
+    }
+
+    /// Gives back the segments that a log with its base at this entry does not need.
+    fn release(&mut self, base: Index) -> Result<(), AppendError> {
+        let Some(keep_from) = self.layout.keep_from(base) else { return Ok(()) };
+        self.log.release(keep_from)?;
+        self.layout.forget_before(keep_from);
+        Ok(())
     }
 }
 
-/// Makes all writes durable with one sync.
-fn write<S: Storage>(log: &mut Log<S>, layout: &mut Layout, batch: Vec<Write<Batch>>) -> Result<(), AppendError> {
-    let mut pieces: Vec<(Write<Batch>, Vec<Bytes>)> = Vec::with_capacity(batch.len());
-    let mut ballot = layout.ballot;
-    for mut write in batch {
-        ballot = write.ballot.unwrap_or(ballot);
-        if write.base.is_some() {
-            write.ballot = Some(ballot);
-        }
-        pieces.extend(encode_records(write));
-    }
-    let parts: Vec<Vec<&[u8]>> =
-        pieces.iter().map(|(_, record)| record.iter().map(|part| &part[..]).collect()).collect();
-    let appends: Vec<Append<'_>> = parts.iter().map(|parts| Append { group: GROUP, parts }).collect();
-    let last = log.append(&appends)?;
-    let first = last.0 + 1 - pieces.len() as u64;
-    for (offset, (write, _)) in pieces.iter().enumerate() {
-        layout.add(Sequence(first + offset as u64), write);
-    }
-    Ok(())
-}
+#[cfg(test)]
+mod tests {
+    use log::Options;
+    use log::memory::MemoryStorage;
+    use raft::{Body, Entry, LogId, Membership, NodeId, Recovered, SnapshotMeta, Term, Ticket};
 
-/// Gives back the segments that a log with its base at this entry does not need.
-fn release<S: Storage>(log: &mut Log<S>, layout: &mut Layout, base: Index) -> Result<(), AppendError> {
-    let Some(keep_from) = layout.keep_from(base) else { return Ok(()) };
-    log.release(keep_from)?;
-    layout.forget_before(keep_from);
-    Ok(())
+    use super::*;
+    use crate::record::decode_record;
+
+    const SEGMENT: u64 = 64 * 1024;
+
+    fn open(storage: MemoryStorage) -> (LogWriter<MemoryStorage>, Recovered<Batch>) {
+        let options = Options { segment_size: SEGMENT, ..Options::default() };
+        let (log, records, _) = Log::open(storage, options).expect("the log opens");
+        let mut layout = Layout::default();
+        let mut folded = Recovered::default();
+        for (position, record) in records.into_iter().enumerate() {
+            let write = decode_record(record.bytes).expect("the record decodes");
+            if position == 0 {
+                folded.base.last = write.previous;
+            }
+            layout.add(record.sequence, &write);
+            folded.absorb(write).expect("the record fits");
+        }
+        (LogWriter { log, layout, segment_bytes: SEGMENT }, folded)
+    }
+
+    fn entry(term: u64, fill: u8, length: usize) -> Entry<Batch> {
+        Entry { term: Term(term), body: Body::Command(Batch::seal(&[vec![fill; length].into()])) }
+    }
+
+    fn write(previous: (u64, u64), cut: Option<u64>, append: Vec<Entry<Batch>>) -> Write<Batch> {
+        let previous = LogId::new(Term(previous.0), Index(previous.1));
+        Write { ticket: Ticket(1), ballot: None, cut: cut.map(Index), base: None, previous, append }
+    }
+
+    #[test]
+    fn a_log_that_gave_back_its_beginning_is_read_as_the_rest_of_the_whole() {
+        let (mut writer, _) = open(MemoryStorage::default());
+        let mut whole = Recovered::<Batch>::default();
+        let mut both = |writer: &mut LogWriter<MemoryStorage>, write: Write<Batch>| {
+            whole.absorb(write.clone()).expect("fits the whole");
+            writer.write(vec![write]).expect("writes");
+        };
+        let voted = raft::Ballot { term: Term(1), vote: Some(NodeId(3)) };
+        let mut first = write((0, 0), None, vec![entry(1, 0, 10)]);
+        first.ballot = Some(voted);
+        both(&mut writer, first);
+        for index in 1..40 {
+            both(&mut writer, write((1, index), None, vec![entry(1, 1, 9000)]));
+        }
+        // A leader of term 2 replaces the end, reaching back over several records.
+        both(&mut writer, write((1, 30), Some(31), vec![entry(2, 2, 9000); 4]));
+        let membership = Membership::of_voters([NodeId(1)]);
+        let meta = SnapshotMeta { last: LogId::new(Term(1), Index(29)), membership };
+        let mut base = write((2, 34), None, Vec::new());
+        base.base = Some(meta);
+        both(&mut writer, base);
+        let segments = writer.log.status().segments;
+        writer.release(Index(29)).expect("releases");
+        assert!(writer.log.status().segments < segments, "something was given back");
+
+        let storage = writer.log.close().expect("closes");
+        let (mut reopened, folded) = open(storage);
+        assert_eq!(folded, whole);
+        reopened.write(vec![write((2, 34), None, vec![entry(2, 5, 10)])]).expect("goes on");
+    }
+
+    #[test]
+    fn a_batch_larger_than_a_segment_is_written_in_pieces_whose_places_are_known() {
+        let (mut writer, _) = open(MemoryStorage::default());
+        let writes = (0..60).map(|index| write((u64::from(index > 0), index), None, vec![entry(1, 3, 4000)]));
+        let writes: Vec<Write<Batch>> = writes.collect();
+        let mut whole = Recovered::<Batch>::default();
+        for write in &writes {
+            whole.absorb(write.clone()).expect("fits");
+        }
+        writer.write(writes).expect("writes");
+        let places = writer.layout.places.clone();
+        let (reopened, folded) = open(writer.log.close().expect("closes"));
+        assert_eq!(folded, whole);
+        assert_eq!(reopened.layout.places, places);
+    }
 }
