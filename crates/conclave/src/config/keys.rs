@@ -181,6 +181,12 @@ pub(crate) const KEYS: &[Key<Configuration>] = &[
         "The size up to which requests share one entry of the log. More of them go into further entries.",
     ),
     key(
+        "limits.change_bytes",
+        Kind::Bytes(Number::Word(|c| &mut c.limits.change_bytes), 64 * KIB, 64 * MIB),
+        Presence::Default,
+        "Bytes of row changes that one request may make; a request that would make more is refused.",
+    ),
+    key(
         "limits.peer_queue_bytes",
         Kind::Bytes(Number::Word(|c| &mut c.limits.peer_queue_bytes), MIB, 16 * GIB),
         Presence::Default,
