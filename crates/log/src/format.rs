@@ -91,7 +91,8 @@ pub enum Fault {
     },
     /// An intact record that was not written behind the one before it.
     Unchained,
-    /// An intact header whose fields cannot be: a body beyond the end of the segment, a release of what is not yet written.
+    /// An intact header whose fields cannot be: a body beyond the end of the segment, a release of what is not yet
+    /// written.
     Impossible,
     /// The segment's own header does not match its checksum.
     SegmentHeader,

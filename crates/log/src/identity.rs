@@ -101,9 +101,7 @@ pub enum IdentityError {
         found: u32,
     },
     /// The name given cannot be that of a member or an ensemble.
-    #[error(
-        "{name:?} cannot be the name of a member or an ensemble: it must have 1 to {NAME_MAX} bytes and no control characters"
-    )]
+    #[error("{name:?} cannot name a member or an ensemble: a name has 1 to {NAME_MAX} bytes and no control characters")]
     Name {
         /// The name.
         name: String,

@@ -1,5 +1,6 @@
-//! Looking at a log without touching it: every segment, every record, every problem, with places, and what opening it would
-//! answer. For tools that dump or verify a log, that of a running, stopped or broken member alike. It repairs nothing.
+//! Looking at a log without touching it: every segment, every record, every problem, with places, and what opening
+//! it would answer. For tools that dump or verify a log, that of a running, stopped or broken member alike. It
+//! repairs nothing.
 //!
 //! The log of a running member may be caught in the middle of a write; its tail then looks torn.
 

@@ -43,8 +43,8 @@
 //!
 //! - A batch is not atomic: after a crash a prefix of an unacknowledged batch may be there.
 //! - Recovery reads a whole segment into memory at a time, and returns all records in memory.
-//! - Space is reserved when a segment is made, so that appending cannot find the disk full. Where the file system copies
-//!   on write it can all the same, and then that is a failure like any other.
+//! - Space is reserved when a segment is made, so that appending cannot find the disk full. Where the file system
+//!   copies on write it can all the same, and then that is a failure like any other.
 //! - Damage is found and refused here, not healed: that takes peers, of whom this room knows nothing.
 
 mod batch;

@@ -14,8 +14,8 @@ pub trait Storage: Send {
     /// An open file. It stays valid when the file is renamed, and is closed when dropped.
     type File: Send;
 
-    /// The names of all files, sorted. Folders within the folder are named with a slash at the end; the implementation's
-    /// own lock is left out.
+    /// The names of all files, sorted. Folders within the folder are named with a slash at the end; the
+    /// implementation's own lock is left out.
     fn list(&mut self) -> io::Result<Vec<String>>;
 
     /// Creates an empty file for reading and writing; fails with `AlreadyExists` if the name is taken.
