@@ -35,8 +35,8 @@ pub enum Cause {
         /// Which term.
         term: Term,
     },
-    /// It gave its vote.
-    VotedFor(NodeId),
+    /// An installed snapshot ends in a later term.
+    SnapshotOfLaterTerm(Term),
     /// It led, and too few answered for an election timeout.
     LostMajority {
         /// How many voters were heard, itself included.
@@ -226,7 +226,9 @@ impl Display for Cause {
             }
             Self::HeardLeader(leader) => write!(f, "heard from the leader {leader}"),
             Self::HigherTerm { from, term } => write!(f, "{from} spoke of the later term {term}"),
-            Self::VotedFor(candidate) => write!(f, "voted for {candidate}"),
+            Self::SnapshotOfLaterTerm(term) => {
+                write!(f, "a snapshot ends in the later term {term}")
+            }
             Self::LostMajority { heard, voters } => {
                 write!(
                     f,

@@ -38,6 +38,8 @@ pub enum Inconsistent {
         /// What the record expected there.
         expected: LogId,
     },
+    /// The entry at this place is of an earlier term than the one before it, or its membership cannot be one.
+    UnsoundEntry(Index),
     /// The ballot goes back, or changes its vote within a term.
     BallotWentBack {
         /// What was durable.
@@ -156,14 +158,22 @@ impl<P: Payload> Recovered<P> {
                 end = base.last;
             }
         }
-        if end == write.previous {
-            Ok(())
-        } else {
-            Err(Inconsistent::Gap {
+        if end != write.previous {
+            return Err(Inconsistent::Gap {
                 end,
                 expected: write.previous,
-            })
+            });
         }
+        let mut last = end;
+        for entry in &write.append {
+            let sound = !matches!(&entry.body, Body::Membership(membership) if membership.validate().is_err());
+            let id = LogId::new(entry.term, last.index.next());
+            if !sound || id.term < last.term {
+                return Err(Inconsistent::UnsoundEntry(id.index));
+            }
+            last = id;
+        }
+        Ok(())
     }
 
     /// How many entries a cut leaves.
@@ -203,6 +213,9 @@ impl Display for Inconsistent {
             Self::Gap { end, expected } => {
                 write!(f, "the log ends at {end}, the record follows {expected}")
             }
+            Self::UnsoundEntry(index) => {
+                write!(f, "no correct leader appended the entry at {index}")
+            }
             Self::BallotWentBack { from, to } => {
                 write!(f, "the ballot goes back from {from} to {to}")
             }
@@ -225,3 +238,6 @@ impl Ballot {
         Self { term, vote: None }
     }
 }
+
+#[cfg(test)]
+mod tests;

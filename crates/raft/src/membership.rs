@@ -218,3 +218,6 @@ impl Display for InvalidMembership {
 }
 
 impl std::error::Error for InvalidMembership {}
+
+#[cfg(test)]
+mod tests;

@@ -186,7 +186,7 @@ impl<P: Payload> Envelope<P> {
 }
 
 /// The place before the first entry has term 0, and nothing else has.
-fn is_sound_id(id: LogId) -> bool {
+pub(crate) fn is_sound_id(id: LogId) -> bool {
     (id.index == Index::ZERO) == (id.term == Term(0)) && id.index.0 < u64::MAX
 }
 

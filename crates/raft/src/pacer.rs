@@ -284,3 +284,6 @@ impl Display for FoolishTiming {
 }
 
 impl std::error::Error for FoolishTiming {}
+
+#[cfg(test)]
+mod tests;

@@ -73,6 +73,12 @@ impl<P: Payload> Raft<P> {
             log.rebase(loaded);
         }
         let commit = log.base().index.max(applied);
+        let behind = log.last().term > ballot.term;
+        let ballot = if behind {
+            Ballot::unvoted(log.last().term)
+        } else {
+            ballot
+        };
         let is_voter = log.membership().is_voter(config.id);
         let role = if is_voter {
             Role::Follower
@@ -98,6 +104,7 @@ impl<P: Payload> Raft<P> {
             owed: Owed::default(),
             config,
         };
+        raft.owed.ballot = behind;
         raft.owed.effects.standing = Some(raft.standing.clone());
         raft.owed
             .effects

@@ -2,11 +2,12 @@
 //!
 //! Making, sending and loading them is the driver's; the core only learns that it was done.
 
-use crate::cause::Event;
+use crate::cause::{Cause, Event};
 use crate::effects::Refusal;
+use crate::message::is_sound_id;
 use crate::raft::Raft;
 use crate::roles::Post;
-use crate::types::{Index, LogId, NodeId, Payload, SnapshotMeta};
+use crate::types::{Index, LogId, NodeId, Payload, SnapshotMeta, Term};
 
 impl<P: Payload> Raft<P> {
     /// Forgets what a snapshot of the state covers.
@@ -30,14 +31,15 @@ impl<P: Payload> Raft<P> {
     /// Continues behind a snapshot that a leader sent.
     pub(crate) fn install(&mut self, meta: SnapshotMeta) {
         let last = meta.last;
-        let held = self.log.holds(last);
-        // A leader holds everything that is committed: a snapshot beyond its log can be of no true ensemble.
-        let false_for_leader = !held && matches!(self.post, Post::Leader(_));
-        if last.index <= self.commit || meta.membership.validate().is_err() || false_for_leader {
+        if last.index <= self.commit || !self.can_be_true(&meta) {
             return;
         }
+        if last.term > self.ballot.term {
+            // The snapshot was quicker than any message of that term.
+            self.follow(last.term, None, Cause::SnapshotOfLaterTerm(last.term));
+        }
         let membership_before = self.log.membership().clone();
-        if held {
+        if self.log.holds(last) {
             self.commit_to(last.index);
             self.log.rebase(meta);
         } else {
@@ -60,6 +62,18 @@ impl<P: Payload> Raft<P> {
             self.membership_changed();
         }
         self.note_repair();
+    }
+
+    /// Whether a snapshot can be of this ensemble. A leader holds everything that is committed, so no snapshot
+    /// of its own or an earlier term goes beyond its log.
+    fn can_be_true(&self, meta: &SnapshotMeta) -> bool {
+        let beyond_leader = matches!(self.post, Post::Leader(_))
+            && meta.last.term <= self.ballot.term
+            && !self.log.holds(meta.last);
+        is_sound_id(meta.last)
+            && meta.last.term < Term(u64::MAX)
+            && meta.membership.validate().is_ok()
+            && !beyond_leader
     }
 
     /// What became of a snapshot that a peer needed.
