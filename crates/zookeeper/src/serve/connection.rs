@@ -113,7 +113,7 @@ async fn answer_for_head(queue: &mut VecDeque<Waiting>) -> Answer {
     match queue.front_mut().map(|waiting| &mut waiting.state) {
         Some(Stage::Decided { pending, .. }) => Answer::Decided(pending.await),
         Some(Stage::Synced { pending, .. }) => Answer::Synced(pending.await),
-        Some(Stage::Read { .. } | Stage::Refused { .. }) | None => std::future::pending().await,
+        Some(Stage::Read { .. } | Stage::Refused { .. } | Stage::Unsent { .. }) | None => std::future::pending().await,
     }
 }
 
