@@ -45,6 +45,9 @@ pub struct Options {
     /// How long connections are kept when no leader can be reached. Then they are closed, so that clients try
     /// another member. 10 s by default.
     pub leaderless_patience: Duration,
+    /// How often the leader looks for containers that emptied and nodes whose time to live is over
+    /// (`znode.container.checkIntervalMs`). 60 s by default.
+    pub container_check: Duration,
     /// The four-letter words that are answered (`4lw.commands.whitelist`). All by default.
     pub words: BTreeSet<String>,
     /// `user:hash` of who may do anything (`DigestAuthenticationProvider.superDigest`). Nobody by default.
@@ -67,6 +70,7 @@ impl Default for Options {
             output_bytes: 4 * 1024 * 1024,
             handshake_timeout: Duration::from_secs(10),
             leaderless_patience: Duration::from_secs(10),
+            container_check: Duration::from_secs(60),
             words: crate::serve::WORDS.iter().map(|&word| word.to_owned()).collect(),
             super_digest: None,
             data_folder: String::new(),

@@ -1,10 +1,11 @@
-//! What the tree of nodes looks like in tables: four tables, their rows, and how a node's numbers follow from them.
+//! What the tree of nodes looks like in tables: five tables, their rows, and how a node's numbers follow from them.
 //!
 //! | table    | key                           | row                                             | absent means              |
 //! |----------|-------------------------------|-------------------------------------------------|---------------------------|
 //! | nodes    | parent, zero byte, name       | times, kind, data                               | no such node              |
 //! | children | path                          | creations ever, children now                    | never had a child         |
 //! | access   | path                          | version, list                                   | everybody may do anything |
+//! | passing  | path                          | nothing                                         | the node stays            |
 //! | sessions | id, big-endian                | timeout, password                               | no such session           |
 //!
 //! The rest of a node's numbers are the rows' own: its transactions are the revisions of its row, its version the
@@ -26,14 +27,17 @@ pub(crate) const CHILDREN: TableId = TableId(0x21);
 pub(crate) const ACCESS: TableId = TableId(0x22);
 /// Sessions.
 pub(crate) const SESSIONS: TableId = TableId(0x23);
+/// Nodes that go by themselves one day, apart from those of sessions, so that they are found without a search.
+pub(crate) const PASSING: TableId = TableId(0x24);
 
 /// Watches need to know what happened, not what was; only who may hear of it is asked of the past, so access lists,
 /// which are few, keep theirs.
-pub(crate) static SPECS: [TableSpec; 4] = [
+pub(crate) static SPECS: [TableSpec; 5] = [
     TableSpec { id: NODES, name: "zookeeper nodes", history: History::EventsOnly },
     TableSpec { id: CHILDREN, name: "zookeeper children", history: History::EventsOnly },
     TableSpec { id: ACCESS, name: "zookeeper access", history: History::Kept },
     TableSpec { id: SESSIONS, name: "zookeeper sessions", history: History::EventsOnly },
+    TableSpec { id: PASSING, name: "zookeeper passing nodes", history: History::EventsOnly },
 ];
 
 /// Why a node may go by itself, apart from its session's end.

@@ -5,7 +5,7 @@ use state::{LeaseId, Transaction};
 use super::Pen;
 use super::create::put_children;
 use crate::path;
-use crate::tables::{ACCESS, CHILDREN, Children, Kind, NODES, NodeValue, Tree};
+use crate::tables::{ACCESS, CHILDREN, Children, Kind, NODES, NodeValue, PASSING, Tree};
 use crate::wire::{Code, PathWithNumber, SetDataRequest, Stat, permission};
 
 impl Pen<'_, '_> {
@@ -81,8 +81,9 @@ pub(super) fn remove(transaction: &mut Transaction<'_>, path: &str) {
     // The node first, its parent's counters last: watchers hear of them in this order.
     let was_there = transaction.delete(NODES, &key);
     assert!(was_there, "only nodes that were found are deleted");
-    transaction.delete(CHILDREN, path.as_bytes());
-    transaction.delete(ACCESS, path.as_bytes());
+    for table in [CHILDREN, ACCESS, PASSING] {
+        transaction.delete(table, path.as_bytes());
+    }
     let Children { creations, count } = Tree(transaction.state()).children(parent);
     let count = count.checked_sub(1).expect("a node that is there is counted by its parent");
     put_children(transaction, parent, Children { creations, count });

@@ -5,7 +5,7 @@ use state::LeaseId;
 use super::Pen;
 use crate::identity;
 use crate::path;
-use crate::tables::{CHILDREN, Children, Kind, NODES, NodeValue};
+use crate::tables::{CHILDREN, Children, Kind, NODES, NodeValue, PASSING};
 use crate::wire::{Access, Code, CreateRequest, Mode, OpCode, Stat, permission};
 
 /// The longest time to live, in milliseconds: five bytes, as the real server keeps it.
@@ -84,6 +84,9 @@ impl Pen<'_, '_> {
         let key = path::node_key(&path).expect("a valid path has a slash");
         // The node first, its parent's counters second: watchers hear of them in this order.
         self.transaction.put_parts(NODES, &key, &[&value.head(), data.unwrap_or_default()], owner);
+        if kind != Kind::Plain {
+            self.transaction.put(PASSING, path.as_bytes(), &[], LeaseId::NONE);
+        }
         self.put_first_access(&path, access);
         let Children { creations, count } = self.tree().children(parent);
         self.put_children(parent, Children { creations: creations.wrapping_add(1), count: count + 1 });

@@ -2,8 +2,9 @@
 //! connection feeds it frames and empties its output.
 //!
 //! Order, stated once: requests are answered in the order in which they came, pings excepted. What the leader
-//! decides is handed to it at once, so writes are pipelined; a read waits until everything before it is answered,
-//! and then sees all of it. Before an answer that saw revision *r* leaves, all events up to *r* leave; events after
+//! decides is handed to it at once, so writes are pipelined. A read waits until everything before it is answered, and
+//! then sees all of it; what comes after it is handed to the leader only then, so that a read never sees a later
+//! write of its own client. Before an answer that saw revision *r* leaves, all events up to *r* leave; events after
 //! *r* wait until the answer has left.
 
 use std::collections::VecDeque;
@@ -43,6 +44,8 @@ pub(super) struct Waiting {
 
 /// What a request waits for.
 pub(super) enum Stage {
+    /// The reads before it, which must not see what it does.
+    Unsent { opcode: OpCode, body: Bytes, identities: Arc<[Identity]> },
     /// The leader's decision.
     Decided { opcode: OpCode, pending: Pending<Reply> },
     /// A state that holds everything that was committed when the client asked.
@@ -74,6 +77,8 @@ pub(super) struct Client {
     pub(super) identities: Arc<[Identity]>,
     pub(super) queue: VecDeque<Waiting>,
     queued_bytes: usize,
+    /// Reads in the queue.
+    queued_reads: usize,
     /// Bytes for the client.
     pub(super) out: BytesMut,
     /// The newest transaction that an answer told of.
@@ -104,6 +109,7 @@ impl Client {
             identities: Arc::new([Identity::new(identity::IP, &address)]),
             queue: VecDeque::new(),
             queued_bytes: 0,
+            queued_reads: 0,
             out,
             seen: zxid,
             pulse: Pulse::new(timeout, Instant::now()),
@@ -164,22 +170,48 @@ impl Client {
             Some(OpCode::Ping) => self.answer(xid::PING, self.seen, Code::Ok, &[]),
             Some(OpCode::Auth) => self.authenticate(xid, &body),
             Some(OpCode::Sync) => self.sync(xid, &body),
-            Some(opcode) if opcode.is_decided_by_leader() => self.submit(xid, opcode, &body),
+            Some(opcode) if opcode.is_decided_by_leader() => {
+                let identities = self.identities.clone();
+                let stage = if self.queued_reads == 0 {
+                    self.submit(opcode, &body, &identities)
+                } else {
+                    Stage::Unsent { opcode, body: body.clone(), identities }
+                };
+                self.enqueue(xid, body.len(), stage);
+            }
             // The real server answers these two so, and keeps the connection only for the first.
             Some(OpCode::DeleteContainer) => self.refuse(xid, Code::Unimplemented, false),
             None | Some(OpCode::Sasl) => self.refuse(xid, Code::Unimplemented, true),
             Some(opcode) => {
                 let identities = self.identities.clone();
+                self.queued_reads += 1;
                 self.enqueue(xid, body.len(), Stage::Read { opcode, body, identities });
             }
         }
     }
 
-    fn submit(&mut self, xid: i32, opcode: OpCode, body: &Bytes) {
+    fn submit(&self, opcode: OpCode, body: &[u8], identities: &[Identity]) -> Stage {
         let request =
-            Request::Operate { hold: self.hold, opcode: opcode.number(), identities: self.identities.to_vec(), body };
+            Request::Operate { hold: self.hold, opcode: opcode.number(), identities: identities.to_vec(), body };
         let pending = self.front.handle.submit(PROTOCOL, self.stream.id, request.encode());
-        self.enqueue(xid, body.len(), Stage::Decided { opcode, pending });
+        Stage::Decided { opcode, pending }
+    }
+
+    /// Whether the client has asked for the end of its session.
+    fn is_leaving(&self) -> bool {
+        self.queue.iter().any(|waiting| matches!(waiting.state, Stage::Decided { opcode: OpCode::CloseSession, .. }))
+    }
+
+    /// Hands the leader what no read stands before any more.
+    fn submit_unsent(&mut self) {
+        for at in 0..self.queue.len() {
+            let submitted = match &self.queue[at].state {
+                Stage::Unsent { opcode, body, identities } => self.submit(*opcode, body, identities),
+                Stage::Read { .. } => return,
+                Stage::Decided { .. } | Stage::Synced { .. } | Stage::Refused { .. } => continue,
+            };
+            self.queue[at].state = submitted;
+        }
     }
 
     fn sync(&mut self, xid: i32, body: &Bytes) {
@@ -247,15 +279,21 @@ impl Client {
         {
             let Some(Waiting { xid, state, .. }) = self.dequeue() else { return };
             match state {
-                Stage::Read { opcode, body, identities } => self.read(xid, opcode, &body, &identities).await,
+                Stage::Read { opcode, body, identities } => {
+                    self.queued_reads -= 1;
+                    self.read(xid, opcode, &body, &identities).await;
+                }
                 Stage::Refused { code, is_last } => {
                     self.answer(xid, self.seen, code, &[]);
                     if is_last {
                         self.close("a request that this server does not know");
                     }
                 }
-                Stage::Decided { .. } | Stage::Synced { .. } => unreachable!("only reads and refusals need no answer"),
+                _ => unreachable!("only reads and refusals wait for nothing but their turn"),
             }
+        }
+        if self.closing.is_none() {
+            self.submit_unsent();
         }
     }
 
@@ -324,6 +362,8 @@ impl Client {
         };
         for (_, change) in changes.iter().filter(|(token, _)| *token == SESSION_TOKEN) {
             match &change.after {
+                // The answer to the client's own farewell closes the connection, once it is on its way.
+                None if self.is_leaving() => {}
                 None => self.close("its session ended"),
                 Some(row) if row.modified() != self.hold.revision => self.close("its session moved"),
                 Some(_) => {}

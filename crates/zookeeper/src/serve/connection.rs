@@ -15,8 +15,9 @@ use super::handshake::{Greeting, establish, greet};
 use super::{sleep_until, words};
 use crate::wire::Frames;
 
-/// How much is read at once.
-const READ_BYTES: usize = 8 * 1024;
+/// Bytes that are read from a client even while no request of it may be taken: its pings stand among them, and every
+/// byte is a sign of life.
+const READ_AHEAD_BYTES: usize = 64 * 1024;
 
 /// Serves a connection until it ends.
 pub(super) async fn serve(front: Arc<Front>, socket: TcpStream, place: Place) {
@@ -67,9 +68,9 @@ async fn converse(
         }
         let is_open = client.closing.is_none();
         let may_answer = is_open && !client.is_full();
-        let accepts = client.accepts();
-        if accepts {
-            frames.buffer.reserve(READ_BYTES);
+        let may_read = is_open && (client.accepts() || frames.buffer.len() < READ_AHEAD_BYTES);
+        if may_read {
+            frames.make_room();
         }
         tokio::select! {
             biased;
@@ -79,7 +80,7 @@ async fn converse(
                 Ok(1..) => {}
                 Ok(0) | Err(_) => break,
             },
-            read = reader.read_buf(&mut frames.buffer), if accepts => match read {
+            read = reader.read_buf(&mut frames.buffer), if may_read => match read {
                 Ok(1..) => client.beat(),
                 Ok(0) | Err(_) => break,
             },
@@ -112,7 +113,7 @@ async fn answer_for_head(queue: &mut VecDeque<Waiting>) -> Answer {
     match queue.front_mut().map(|waiting| &mut waiting.state) {
         Some(Stage::Decided { pending, .. }) => Answer::Decided(pending.await),
         Some(Stage::Synced { pending, .. }) => Answer::Synced(pending.await),
-        Some(Stage::Read { .. } | Stage::Refused { .. }) | None => std::future::pending().await,
+        Some(Stage::Read { .. } | Stage::Refused { .. } | Stage::Unsent { .. }) | None => std::future::pending().await,
     }
 }
 

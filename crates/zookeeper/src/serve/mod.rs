@@ -10,6 +10,7 @@ mod handshake;
 mod pulse;
 mod reading;
 mod rewatch;
+mod sweep;
 mod words;
 
 use std::net::SocketAddr;
@@ -45,6 +46,8 @@ pub async fn serve(listener: TcpListener, handle: Handle, options: Options, mut 
     let mut connections = JoinSet::new();
     let mut standing = front.handle.status_changes();
     let mut deserted_since = None;
+    let sweeping = sweep::run(&front.handle, front.options.container_check);
+    tokio::pin!(sweeping);
     loop {
         let patience_ends = deserted_since.map(|since: Instant| since + front.options.leaderless_patience);
         tokio::select! {
@@ -66,6 +69,7 @@ pub async fn serve(listener: TcpListener, handle: Handle, options: Options, mut 
                 deserted_since = Some(Instant::now());
             }
             Some(_) = connections.join_next() => {}
+            () = &mut sweeping => {}
         }
     }
     closing.send_modify(|count| *count += 1);

@@ -19,6 +19,10 @@ pub(crate) enum FrameError {
     Negative(i32),
 }
 
+/// Room for the next read: enough for most requests in the first case, for large ones in few reads in the second.
+const READ_BYTES_MIN: usize = 4 * 1024;
+const READ_BYTES_MAX: usize = 64 * 1024;
+
 /// The bytes of one connection that are not consumed yet, and how long a frame of it may be.
 #[derive(Debug)]
 pub(crate) struct Frames {
@@ -35,6 +39,13 @@ impl Frames {
     /// The first four bytes, which before the first frame may be a word for people instead of a length.
     pub(crate) fn word(&self) -> Option<[u8; 4]> {
         self.buffer.first_chunk().copied()
+    }
+
+    /// Makes room for a read: as much as the frame that has begun lacks, within bounds.
+    pub(crate) fn make_room(&mut self) {
+        let announced = self.word().map_or(0, i32::from_be_bytes);
+        let lacking = usize::try_from(announced).unwrap_or(0).saturating_sub(self.buffer.len());
+        self.buffer.reserve(lacking.clamp(READ_BYTES_MIN, READ_BYTES_MAX));
     }
 
     /// The next whole frame, `None` while bytes are missing.

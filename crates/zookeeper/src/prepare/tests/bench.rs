@@ -128,7 +128,7 @@ impl Bench {
             let children = self.state.prefix(NODES, &path::children_prefix(&path));
             assert_eq!(tree.children(&path).count as usize, count(children), "{path} counts its children wrong");
         }
-        for table in [CHILDREN, tables::ACCESS] {
+        for table in [CHILDREN, tables::ACCESS, tables::PASSING] {
             let mut rows = self.state.prefix(table, &[]);
             while let Some((key, _)) = rows.next() {
                 let path = String::from_utf8_lossy(key);

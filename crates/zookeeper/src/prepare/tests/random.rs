@@ -26,6 +26,7 @@ enum Op {
 impl Op {
     fn request(&self) -> (OpCode, Writer) {
         match self {
+            Op::Create { path, flags: 4 } => (OpCode::CreateContainer, create(path, 4)),
             Op::Create { path, flags } => (OpCode::Create2, create(path, *flags)),
             Op::Delete { path, version } => (OpCode::Delete, path_and_number(path, *version)),
             Op::Set { path, version } => (OpCode::SetData, set_data(path, b"x", *version)),

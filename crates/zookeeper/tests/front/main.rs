@@ -1,0 +1,10 @@
+//! The front end over a real member: one member in a folder of its own, and clients that speak raw bytes, so that they
+//! can also say what no proper client says.
+
+#![allow(clippy::unwrap_used, reason = "a test that unwraps nothing has failed")]
+
+mod client;
+mod garbage;
+mod order;
+mod sessions;
+mod words;
