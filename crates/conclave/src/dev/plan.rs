@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::hash::{BuildHasher as _, Hasher as _};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
@@ -9,7 +10,7 @@ use anyhow::{Context as _, bail};
 
 use super::MEMBERS;
 use super::folder::Folder;
-use crate::config::{self, Addresses, Port};
+use crate::config::{self, Addresses, Configuration, Member, Port};
 
 /// The ensemble as it will be started.
 pub(super) struct Plan {
@@ -61,7 +62,9 @@ impl Plan {
         wanted: Option<usize>,
         settings: &BTreeMap<String, String>,
     ) -> anyhow::Result<Plan> {
-        let remembered = remembered(&folder.path)?;
+        let before = last_run(&folder.path)?;
+        let remembered: Vec<Addresses> =
+            before.iter().flat_map(|before| before.members.iter()).map(addresses_of).collect();
         let count = match (remembered.len(), wanted) {
             (0, wanted) => wanted.unwrap_or(MEMBERS),
             (held, Some(wanted)) if held != wanted => bail!(
@@ -82,7 +85,10 @@ impl Plan {
                 name,
             }
         });
-        Ok(Plan { folder: folder.path.clone(), members: members.collect(), notices, settings: settings.clone() })
+        let mut settings = settings.clone();
+        let name = || before.map_or_else(fresh_name, |before| before.ensemble);
+        settings.entry("ensemble".to_owned()).or_insert_with(name);
+        Ok(Plan { folder: folder.path.clone(), members: members.collect(), notices, settings })
     }
 
     /// Writes every member's configuration file, and reads it back as the member will.
@@ -98,9 +104,7 @@ impl Plan {
 
     /// The text of a member's configuration file.
     pub(super) fn configuration(&self, member: &Planned) -> String {
-        let mut settings = self.settings.clone();
-        settings.entry("ensemble".to_owned()).or_insert_with(|| "dev".to_owned());
-        let written = config::written(&settings);
+        let written = config::written(&self.settings);
         let mut text =
             String::from("# Written by `conclave dev`, anew at every start: what it is started with, goes in.\n");
         let _ = write!(text, "{}member = \"{}\"\ndata = \"{}\"\n", written.top, member.name, member.name);
@@ -117,15 +121,26 @@ impl Plan {
     }
 }
 
-/// The addresses of an earlier run, in the order of the members.
-fn remembered(folder: &Path) -> anyhow::Result<Vec<Addresses>> {
+/// The configuration of an earlier run in this folder, if there was one.
+fn last_run(folder: &Path) -> anyhow::Result<Option<Configuration>> {
     let first = folder.join("m1.toml");
     if !first.exists() {
-        return Ok(Vec::new());
+        return Ok(None);
     }
     let loaded = config::load(&first)
         .with_context(|| format!("{} is not as dev wrote it; mend it, or start anew with --fresh", first.display()))?;
-    Ok(loaded.configuration.members.into_iter().map(|member| member.addresses).collect())
+    Ok(Some(loaded.configuration))
+}
+
+fn addresses_of(member: &Member) -> Addresses {
+    member.addresses.clone()
+}
+
+/// A name that no other ensemble on this machine has. Ports are found and given up again, so that members of one
+/// ensemble may well knock at a port that now belongs to another: by its name they are told apart.
+fn fresh_name() -> String {
+    let random = std::hash::RandomState::new().build_hasher().finish();
+    format!("dev-{:08x}", random >> 32)
 }
 
 /// Whether nobody listens on the port, as far as this machine can tell.

@@ -59,7 +59,11 @@ fn a_second_start_continues_with_the_members_of_the_first() {
     let folder = Folder::open(temporary.path(), false).unwrap();
     let first = plan(Some(5), &folder, &[]).unwrap();
     first.write().unwrap();
-    assert_eq!(plan(None, &folder, &[]).unwrap().members.len(), 5);
+    let second = plan(None, &folder, &[]).unwrap();
+    assert_eq!(second.members.len(), 5);
+    for (one, other) in first.members.iter().zip(&second.members) {
+        assert_eq!(first.configuration(one), second.configuration(other), "names and ports are kept");
+    }
     let refused = plan(Some(3), &folder, &[]).err().expect("three members are not five");
     assert!(refused.to_string().contains("holds an ensemble of 5 members, --members says 3"), "{refused}");
     drop(folder);
