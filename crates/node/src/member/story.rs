@@ -102,7 +102,6 @@ impl Story {
             }
             Cause::HeardLeader(leader) => format!("heard from the leader {}", self.name(*leader)),
             Cause::HigherTerm { from, term } => format!("{} spoke of the later term {}", self.name(*from), term.0),
-            Cause::VotedFor(candidate) => format!("voted for {}", self.name(*candidate)),
             Cause::LostMajority { heard, voters } => {
                 format!("lost contact with the majority: heard {heard} of {voters} within an election timeout")
             }
