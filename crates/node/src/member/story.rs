@@ -106,7 +106,11 @@ impl Story {
                 format!("lost contact with the majority: heard {heard} of {voters} within an election timeout")
             }
             Cause::HandedOver { to, why } => format!("handed over to {}: {}", self.name(*to), transfer_words(*why)),
-            Cause::Removed | Cause::PreVoteFailed | Cause::ElectionLost | Cause::MembershipChanged => cause.to_string(),
+            Cause::Removed
+            | Cause::PreVoteFailed
+            | Cause::ElectionLost
+            | Cause::MembershipChanged
+            | Cause::SnapshotOfLaterTerm(_) => cause.to_string(),
         }
     }
 
