@@ -128,7 +128,7 @@ pub(crate) fn refusal_of(failure: &Failure) -> Refusal {
             Reason::LeaderLost | Reason::StreamBroken => LeaderChanged,
             Reason::TimedOut { .. } => Unhealthy,
             Reason::Overloaded { .. } => TooManyRequests,
-            Reason::TooLarge { .. } => RequestTooLarge,
+            Reason::TooLarge { .. } | Reason::ChangesTooMuch { .. } => RequestTooLarge,
             Reason::Stopping => Stopped,
             Reason::UnknownProtocol(_) => Unreadable,
         },
