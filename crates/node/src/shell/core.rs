@@ -13,7 +13,7 @@ use super::inbox::Taken;
 use super::links::Links;
 use super::transfer::Store;
 use crate::handle::{Completion, Shared};
-use crate::member::{Effects, Event, Member, RequestTag, SnapshotOrder};
+use crate::member::{Effects, Event, Member, Published, RequestTag, SnapshotOrder};
 use crate::{Batch, Failure, Now, Reason, View};
 
 /// The machine's clocks, read once per turn.
@@ -100,14 +100,11 @@ impl Core {
         for peer in effects.send_snapshot {
             self.runtime.spawn(self.store.clone().send(self.links.clone(), peer));
         }
-        if let Some(published) = effects.publish {
-            let revision = published.state.revision();
-            self.shared.view.store(Arc::new(View {
-                state: published.state,
-                index: published.index,
-                term: published.term,
-            }));
-            self.published.send_replace(revision);
+        let mut published = None;
+        if let Some(Published { state, index, term }) = effects.publish {
+            let revision = state.revision();
+            self.shared.view.store(Arc::new(View { state, index, term }));
+            published = Some(revision);
         }
         if !effects.answers.is_empty() {
             let view = self.shared.view.load_full();
@@ -116,6 +113,10 @@ impl Core {
                     let _ = completion.send(answer.map(|answer| (answer, view.clone())));
                 }
             }
+        }
+        // Only now the watchers: an event of a later revision must not overtake an answer of an earlier one.
+        if let Some(revision) = published {
+            self.published.send_replace(revision);
         }
         for line in effects.story {
             info!("{line}");
