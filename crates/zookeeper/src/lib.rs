@@ -10,7 +10,16 @@
 //! A session is a lease of the member's, a zxid is a revision of its state. It may not know of another protocol, of
 //! the consensus below, or of files.
 //!
-//! Not here (yet): quotas, SASL, x509 identities, reconfig, local sessions, read-only mode, TLS.
+//! On purpose not as in the real server:
+//! - a refusal takes no zxid; children and ephemeral nodes come in the order of their names;
+//! - a member that is behind what a client saw elsewhere catches up before it refuses that client;
+//! - a wrong password does not disturb the session's owner; check by itself is answered; deleteContainer is ours alone;
+//! - a path can carry one-time, persistent and recursive watches at once, and create2 in a transaction is answered
+//!   with the node's numbers (both as in 3.9, unlike 3.8).
+//!
+//! Not here (yet): quotas, the content of `/zookeeper/config` and reconfig, SASL, x509 identities, local sessions,
+//! read-only mode, TLS, the opcodes of ClickHouse Keeper, and the words crst, dump, gtmk, hash, srst, stmk, wchc, wchp,
+//! wchs.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that unwraps nothing has failed"))]
 

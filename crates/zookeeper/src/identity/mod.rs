@@ -3,6 +3,8 @@
 mod address;
 mod digest;
 
+use std::collections::BTreeSet;
+
 use crate::wire::{Access, Code, Identity};
 
 pub(crate) use digest::digest_identity;
@@ -18,6 +20,12 @@ pub(crate) const SUPER: &str = "super";
 /// In a list that a client sends: all identities it has proven.
 const AUTH: &str = "auth";
 const ANYONE: &str = "anyone";
+
+/// The most that one access list may take. One short line of it can stand for many identities.
+const LIST_BYTES_MAX: usize = 1024 * 1024;
+
+/// The most that the identities of one connection may take: each of its requests carries them to the leader.
+pub(crate) const IDENTITIES_BYTES_MAX: usize = 16 * 1024;
 
 /// Whether one of the identities is granted any of the permissions by the list. An empty list grants all.
 pub(crate) fn is_granted(list: &[Access], permissions: i32, identities: &[Identity]) -> bool {
@@ -39,18 +47,21 @@ pub(crate) fn is_granted(list: &[Access], permissions: i32, identities: &[Identi
 /// has proven to be.
 ///
 /// # Errors
-/// [`Code::InvalidAcl`] for an empty list, an unknown scheme, or an id that its scheme cannot have.
+/// [`Code::InvalidAcl`] for an empty list, an unknown scheme, an id that its scheme cannot have, or a list that
+/// takes more than [`LIST_BYTES_MAX`].
 pub(crate) fn resolve(sent: &[Access], identities: &[Identity]) -> Result<Vec<Access>, Code> {
     let mut resolved: Vec<Access> = Vec::with_capacity(sent.len());
-    for (position, access) in sent.iter().enumerate() {
-        if sent[..position].contains(access) {
+    let mut seen = BTreeSet::new();
+    let mut bytes = 0;
+    for access in sent {
+        if !seen.insert(access) {
             continue;
         }
+        let before = resolved.len();
         let Identity { scheme, id } = &access.identity;
         match scheme.as_str() {
             WORLD if id == ANYONE => resolved.push(access.clone()),
             AUTH => {
-                let before = resolved.len();
                 let proven = identities.iter().filter(|identity| identity.scheme == DIGEST);
                 resolved.extend(
                     proven.map(|identity| Access { permissions: access.permissions, identity: identity.clone() }),
@@ -62,6 +73,10 @@ pub(crate) fn resolve(sent: &[Access], identities: &[Identity]) -> Result<Vec<Ac
             DIGEST if digest::is_valid_id(id) => resolved.push(access.clone()),
             IP if address::is_valid_pattern(id) => resolved.push(access.clone()),
             _ => return Err(Code::InvalidAcl),
+        }
+        bytes += resolved[before..].iter().map(Access::bytes).sum::<usize>();
+        if bytes > LIST_BYTES_MAX {
+            return Err(Code::InvalidAcl);
         }
     }
     if resolved.is_empty() { Err(Code::InvalidAcl) } else { Ok(resolved) }
@@ -120,6 +135,14 @@ mod tests {
             assert_eq!(resolve(&[access(ALL, scheme, id)], &user[..1]), Err(Code::InvalidAcl), "{scheme}:{id}");
         }
         assert_eq!(resolve(&[], &user), Err(Code::InvalidAcl));
+    }
+
+    #[test]
+    fn short_lines_cannot_stand_for_endless_lists() {
+        let identities: Vec<_> = (0..100).map(|user| Identity::new(DIGEST, &format!("{user}:hash"))).collect();
+        let lines = |count: i32| (0..count).map(|permissions| access(permissions, AUTH, "")).collect::<Vec<_>>();
+        assert_eq!(resolve(&lines(10), &identities).map(|list| list.len()), Ok(1000));
+        assert_eq!(resolve(&lines(10_000), &identities), Err(Code::InvalidAcl));
     }
 
     #[test]

@@ -28,6 +28,9 @@ use crate::wire::{
 /// This protocol's number, the owner of its leases.
 pub const PROTOCOL: ProtocolId = ProtocolId(2);
 
+/// The largest record that is decided, whatever the packet limit: what comes of it must fit into one row of a table.
+const BODY_BYTES_MAX: usize = state::MAX_ROW_BYTES / 2;
+
 /// The ZooKeeper protocol's decisions, to be given to the member.
 #[derive(Clone, Debug, Default)]
 pub struct ZooKeeper {
@@ -84,6 +87,9 @@ impl ZooKeeper {
             }
             Request::Operate { hold, opcode, identities, body } => {
                 session::check_hold(Tree(transaction.state()), hold)?;
+                if body.len() > BODY_BYTES_MAX {
+                    return Err(Code::BadArguments);
+                }
                 let opcode = OpCode::from_number(opcode).ok_or(Code::Unimplemented)?;
                 let mut pen = Pen { transaction, rules: &self.rules, session: hold.session, identities: &identities };
                 pen.operate(opcode, body)

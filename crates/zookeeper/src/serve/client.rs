@@ -233,11 +233,7 @@ impl Client {
             identity::DIGEST => identity::digest_identity(credentials),
             // The address is known anyway.
             identity::IP => return self.answer(xid, 0, Code::Ok, &[]),
-            _ => {
-                self.front.counters.auth_failed.fetch_add(1, Ordering::Relaxed);
-                self.answer(xid, 0, Code::AuthFailed, &[]);
-                return self.close("an authentication by an unknown scheme");
-            }
+            _ => return self.refuse_identity(xid, "an authentication by an unknown scheme"),
         };
         let is_super = self.front.options.super_digest.as_ref().is_some_and(|digest| *digest == proven.id);
         let added = is_super.then(|| Identity::new(identity::SUPER, "")).into_iter().chain([proven]);
@@ -247,8 +243,17 @@ impl Client {
                 identities.push(identity);
             }
         }
+        if identities.iter().map(Identity::bytes).sum::<usize>() > identity::IDENTITIES_BYTES_MAX {
+            return self.refuse_identity(xid, "more identities than one connection may have");
+        }
         self.identities = identities.into();
         self.answer(xid, 0, Code::Ok, &[]);
+    }
+
+    fn refuse_identity(&mut self, xid: i32, reason: &str) {
+        self.front.counters.auth_failed.fetch_add(1, Ordering::Relaxed);
+        self.answer(xid, 0, Code::AuthFailed, &[]);
+        self.close(reason);
     }
 
     fn refuse(&mut self, xid: i32, code: Code, is_last: bool) {

@@ -33,6 +33,11 @@ impl Identity {
         Identity { scheme: scheme.to_owned(), id: id.to_owned() }
     }
 
+    /// Bytes on the wire.
+    pub(crate) fn bytes(&self) -> usize {
+        Identity::MIN_BYTES + self.scheme.len() + self.id.len()
+    }
+
     pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Identity, Malformed> {
         Ok(Identity { scheme: reader.string()?.into_owned(), id: reader.string()?.into_owned() })
     }
@@ -53,6 +58,11 @@ pub(crate) struct Access {
 impl Access {
     /// The least bytes it takes on the wire.
     const MIN_BYTES: usize = 4 + Identity::MIN_BYTES;
+
+    /// Bytes on the wire.
+    pub(crate) fn bytes(&self) -> usize {
+        4 + self.identity.bytes()
+    }
 
     /// Everybody may do this.
     pub(crate) fn world(permissions: i32) -> Access {

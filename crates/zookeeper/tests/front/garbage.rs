@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use conclave_zookeeper::Options;
 
-use crate::client::{CREATE, GET_DATA, Member, connect_request, create, with_watch};
+use crate::client::{AUTH, CREATE, GET_DATA, Member, buffer, connect_request, create, with_watch};
 
 #[tokio::test]
 async fn garbage_ends_its_own_connection_only() {
@@ -54,6 +54,20 @@ async fn a_malformed_record_is_refused_and_the_connection_goes_on() {
     assert_eq!(client.call(GET_DATA, &with_watch("/", false)).await.code, 0);
     // An operation that does not exist is answered, and the connection closed.
     assert_eq!(client.call(99, &[]).await.code, -6);
+    assert_eq!(client.next().await, None);
+}
+
+#[tokio::test]
+async fn identities_are_limited() {
+    let member = Member::start(Options::default()).await;
+    let mut client = member.client(4000).await;
+    let credentials = |user: &str| [&0_i32.to_be_bytes()[..], &buffer(b"digest"), &buffer(user.as_bytes())].concat();
+    assert_eq!(client.call(AUTH, &credentials("user:password")).await.code, 0);
+    assert_eq!(client.call(AUTH, &credentials(&"x".repeat(20_000))).await.code, -115);
+    assert_eq!(client.next().await, None);
+    let unknown = [&0_i32.to_be_bytes()[..], &buffer(b"palm"), &buffer(b"line")].concat();
+    let mut client = member.client(4000).await;
+    assert_eq!(client.call(AUTH, &unknown).await.code, -115);
     assert_eq!(client.next().await, None);
 }
 
