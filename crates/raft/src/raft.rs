@@ -60,59 +60,57 @@ impl<P: Payload> Raft<P> {
         if base.last.index == Index::ZERO {
             base.membership = config.initial.clone();
         }
-        let applied = loaded
-            .as_ref()
-            .map_or(Index::ZERO, |loaded| loaded.last.index);
         let mut log = Log::restore(base, entries);
         let mut durable = Durable::restore(ballot, log.last().index);
-        if let Some(loaded) = loaded.filter(|loaded| loaded.last.index > log.base().index)
-            && !log.holds(loaded.last)
-        {
-            // The snapshot was installed, but the crash came before the log took note.
-            durable.cut(log.base().index);
-            log.rebase(loaded);
+        let mut commit = log.base().index;
+        if let Some(loaded) = loaded.filter(|loaded| loaded.last.index > commit) {
+            commit = loaded.last.index;
+            if !log.holds(loaded.last) {
+                // The snapshot was installed, but the crash came before the log took note.
+                durable.cut(log.base().index);
+                log.rebase(loaded);
+            }
         }
-        let commit = log.base().index.max(applied);
-        let behind = log.last().term > ballot.term;
-        let ballot = if behind {
-            Ballot::unvoted(log.last().term)
-        } else {
-            ballot
+        let term = ballot.term.max(log.last().term);
+        let standing = Standing {
+            role: Role::Follower,
+            term,
+            leader: None,
+            cause: Cause::Started,
         };
-        let is_voter = log.membership().is_voter(config.id);
-        let role = if is_voter {
-            Role::Follower
-        } else {
-            Role::Learner
-        };
-        let alone = is_voter && log.membership().all_voters().len() == 1;
         let mut raft = Self {
-            durable,
-            ballot,
+            ballot: if term > ballot.term {
+                Ballot::unvoted(term)
+            } else {
+                ballot
+            },
             log,
+            durable,
             missing,
             commit,
             applied: commit,
             post: Post::Follower(Follower::default()),
-            standing: Standing {
-                role,
-                term: ballot.term,
-                leader: None,
-                cause: Cause::Started,
-            },
+            standing,
             proposals: BTreeMap::new(),
-            owed: Owed::default(),
+            owed: Owed {
+                ballot: term > ballot.term,
+                ..Owed::default()
+            },
             config,
         };
-        raft.owed.ballot = behind;
-        raft.owed.effects.standing = Some(raft.standing.clone());
-        raft.owed
-            .effects
-            .events
-            .push(Event::Stands(raft.standing.clone()));
-        raft.owed.effects.timer = Some(if alone { Rearm::Quick } else { Rearm::Election });
-        raft.note_repair();
+        raft.start();
         raft
+    }
+
+    /// The first things that the world is told.
+    fn start(&mut self) {
+        self.standing.role = self.role();
+        self.owed.effects.standing = Some(self.standing.clone());
+        self.event(Event::Stands(self.standing.clone()));
+        let alone =
+            self.standing.role == Role::Follower && self.log.membership().all_voters().len() == 1;
+        self.owed.effects.timer = Some(if alone { Rearm::Quick } else { Rearm::Election });
+        self.note_repair();
     }
 
     /// Something happened. Never fails, never blocks; what follows from it is owed to the next drain.

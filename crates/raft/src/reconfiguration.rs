@@ -161,12 +161,17 @@ impl<P: Payload> Raft<P> {
 
     /// Forgets peers that belong to no committed membership; the drain has just told them what is committed.
     pub(crate) fn part_with_removed(&mut self) {
-        if self.log.membership_index() > self.commit {
+        let Self {
+            post: Post::Leader(leader),
+            log,
+            commit,
+            ..
+        } = self
+        else {
             return;
-        }
-        let members = self.log.membership().members();
-        if let Some(leader) = self.leading() {
-            leader.peers.retain(|id, _| members.contains(id));
+        };
+        if log.membership_index() <= *commit {
+            leader.peers.retain(|&id, _| log.membership().contains(id));
         }
     }
 }
