@@ -16,7 +16,7 @@ enum Change {
     Conflict { back: u64 },
     /// Forget this share (of 8) of the log.
     Compact { eighths: u64 },
-    /// Continue behind a snapshot this far from the end, in this log (`true`) or in another.
+    /// Continue behind a snapshot in the middle of this log, or so far behind its base in another history.
     Rebase { ahead: u64, known: bool },
     /// Hand out a write.
     Drain,
@@ -27,7 +27,7 @@ fn changes() -> impl Strategy<Value = Change> {
         4 => (any::<bool>(), prop::bool::weighted(0.2)).prop_map(|(newer, membership)| Change::Append { newer, membership }),
         2 => (0u64..4).prop_map(|back| Change::Conflict { back }),
         1 => (0u64..=8).prop_map(|eighths| Change::Compact { eighths }),
-        1 => (0u64..3, any::<bool>()).prop_map(|(ahead, known)| Change::Rebase { ahead, known }),
+        1 => (0u64..12, any::<bool>()).prop_map(|(ahead, known)| Change::Rebase { ahead, known }),
         3 => Just(Change::Drain),
     ]
 }
@@ -59,7 +59,7 @@ fn change(log: &mut Log<u8>, change: &Change, seed: u64) {
         Change::Rebase { ahead, known } => {
             let middle = Index(base.index.0.midpoint(last.index.0));
             let id = log.id_at(middle).expect("within the log");
-            let id = if known && id.index.0 > 0 { id } else { LogId::new(newer, Index(last.index.0 + 1 + ahead)) };
+            let id = if known && id.index.0 > 0 { id } else { LogId::new(newer, Index(base.index.0 + 1 + ahead)) };
             log.rebase(SnapshotMeta { last: id, membership: Membership::of_voters([NodeId(9)]) });
         }
         Change::Drain => {}
