@@ -217,11 +217,7 @@ impl Display for Cause {
         match self {
             Self::Started => f.write_str("just started"),
             Self::Campaigns(trigger) => write!(f, "{trigger}"),
-            Self::Elected {
-                trigger,
-                votes,
-                voters,
-            } => {
+            Self::Elected { trigger, votes, voters } => {
                 write!(f, "elected by {votes} of {voters}, because {trigger}")
             }
             Self::HeardLeader(leader) => write!(f, "heard from the leader {leader}"),
@@ -230,10 +226,7 @@ impl Display for Cause {
                 write!(f, "a snapshot ends in the later term {term}")
             }
             Self::LostMajority { heard, voters } => {
-                write!(
-                    f,
-                    "lost contact with the majority: heard {heard} of {voters} within an election timeout"
-                )
+                write!(f, "lost contact with the majority: heard {heard} of {voters} within an election timeout")
             }
             Self::HandedOver { to, why } => write!(f, "handed over to {to}: {why}"),
             Self::Removed => f.write_str("removed from the ensemble"),
@@ -247,9 +240,7 @@ impl Display for Cause {
 impl Display for Trigger {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
-            Self::TimedOut {
-                leader: Some(leader),
-            } => write!(f, "nothing was heard from the leader {leader}"),
+            Self::TimedOut { leader: Some(leader) } => write!(f, "nothing was heard from the leader {leader}"),
             Self::TimedOut { leader: None } => f.write_str("no leader was heard"),
             Self::ConnectionLost { leader } => {
                 write!(f, "the connection to the leader {leader} was lost")

@@ -69,10 +69,7 @@ impl<P> Recovered<P> {
     pub fn empty(initial: Membership) -> Self {
         Self {
             ballot: Ballot::default(),
-            base: SnapshotMeta {
-                last: LogId::default(),
-                membership: initial,
-            },
+            base: SnapshotMeta { last: LogId::default(), membership: initial },
             entries: Vec::new(),
             loaded: None,
             missing: None,
@@ -85,25 +82,14 @@ impl<P: Payload> Recovered<P> {
     #[must_use]
     pub fn last(&self) -> LogId {
         let index = Index(self.base.last.index.0 + self.entries.len() as u64);
-        LogId::new(
-            self.entries
-                .last()
-                .map_or(self.base.last.term, |entry| entry.term),
-            index,
-        )
+        LogId::new(self.entries.last().map_or(self.base.last.term, |entry| entry.term), index)
     }
 
     /// The membership in force at the end of the log.
     #[must_use]
     pub fn membership(&self) -> &Membership {
         let of_entry = |entry: &'_ Entry<P>| matches!(entry.body, Body::Membership(_));
-        match self
-            .entries
-            .iter()
-            .rev()
-            .find(|entry| of_entry(entry))
-            .map(|entry| &entry.body)
-        {
+        match self.entries.iter().rev().find(|entry| of_entry(entry)).map(|entry| &entry.body) {
             Some(Body::Membership(membership)) => membership,
             _ => &self.base.membership,
         }
@@ -140,29 +126,20 @@ impl<P: Payload> Recovered<P> {
             }
         }
         if let Some(cut) = write.cut.filter(|&cut| cut <= self.base.last.index) {
-            return Err(Inconsistent::CutBelowBase {
-                base: self.base.last,
-                cut,
-            });
+            return Err(Inconsistent::CutBelowBase { base: self.base.last, cut });
         }
         let kept = self.kept_after(write.cut);
         let mut end = self.id_behind(kept);
         if let Some(base) = &write.base {
             if base.last.index < self.base.last.index {
-                return Err(Inconsistent::BaseWentBack {
-                    from: self.base.last,
-                    to: base.last,
-                });
+                return Err(Inconsistent::BaseWentBack { from: self.base.last, to: base.last });
             }
             if self.skipped_by(base.last, kept).is_none() {
                 end = base.last;
             }
         }
         if end != write.previous {
-            return Err(Inconsistent::Gap {
-                end,
-                expected: write.previous,
-            });
+            return Err(Inconsistent::Gap { end, expected: write.previous });
         }
         let mut last = end;
         for entry in &write.append {
@@ -181,8 +158,7 @@ impl<P: Payload> Recovered<P> {
         let Some(cut) = cut else {
             return self.entries.len();
         };
-        let kept =
-            usize::try_from(cut.previous().ahead_of(self.base.last.index)).unwrap_or(usize::MAX);
+        let kept = usize::try_from(cut.previous().ahead_of(self.base.last.index)).unwrap_or(usize::MAX);
         kept.min(self.entries.len())
     }
 
@@ -194,9 +170,7 @@ impl<P: Payload> Recovered<P> {
 
     /// The id of the last of the first `count` entries.
     fn id_behind(&self, count: usize) -> LogId {
-        let term = count
-            .checked_sub(1)
-            .map_or(self.base.last.term, |last| self.entries[last].term);
+        let term = count.checked_sub(1).map_or(self.base.last.term, |last| self.entries[last].term);
         LogId::new(term, Index(self.base.last.index.0 + count as u64))
     }
 }

@@ -33,11 +33,7 @@ pub(crate) struct Owed<P> {
 
 impl<P> Default for Owed<P> {
     fn default() -> Self {
-        Self {
-            ballot: false,
-            messages: Vec::new(),
-            effects: Effects::default(),
-        }
+        Self { ballot: false, messages: Vec::new(), effects: Effects::default() }
     }
 }
 
@@ -96,14 +92,8 @@ impl<P: Payload> Raft<P> {
         }
         let last = self.log.last();
         let ticket = self.durable.issue(self.ballot, last.index, changes_log);
-        let mut write = log.unwrap_or(Write {
-            ticket,
-            ballot,
-            cut: None,
-            base: None,
-            previous: last,
-            append: Vec::new(),
-        });
+        let mut write =
+            log.unwrap_or(Write { ticket, ballot, cut: None, base: None, previous: last, append: Vec::new() });
         write.ticket = ticket;
         write.ballot = ballot;
         Some(write)
@@ -111,23 +101,13 @@ impl<P: Payload> Raft<P> {
 
     /// What became committed, with the tags of those who proposed it here.
     fn cut_apply(&mut self) -> Vec<crate::effects::Committed<P>> {
-        let mut apply =
-            Vec::with_capacity(usize::try_from(self.commit.ahead_of(self.applied)).unwrap_or(0));
+        let mut apply = Vec::with_capacity(usize::try_from(self.commit.ahead_of(self.applied)).unwrap_or(0));
         while self.applied < self.commit {
             let index = self.applied.next();
-            let entry = self
-                .log
-                .get(index)
-                .expect("what is committed and not applied is in the log")
-                .clone();
+            let entry = self.log.get(index).expect("what is committed and not applied is in the log").clone();
             let tag = self.decided(index, entry.term);
             self.applied = index;
-            apply.push(crate::effects::Committed {
-                index,
-                term: entry.term,
-                body: entry.body,
-                tag,
-            });
+            apply.push(crate::effects::Committed { index, term: entry.term, body: entry.body, tag });
         }
         apply
     }
@@ -136,11 +116,7 @@ impl<P: Payload> Raft<P> {
     /// another for this place is told that.
     fn decided(&mut self, index: Index, term: crate::types::Term) -> Option<crate::types::Tag> {
         let mut tag = None;
-        while let Some(first) = self
-            .proposals
-            .first_entry()
-            .filter(|first| first.key().0 <= index)
-        {
+        while let Some(first) = self.proposals.first_entry().filter(|first| first.key().0 <= index) {
             let key = *first.key();
             let proposed = first.remove();
             if key == (index, term) {

@@ -37,14 +37,7 @@ impl Durable {
     /// What a disk held at the start.
     pub(crate) fn restore(ballot: Ballot, last: Index) -> Self {
         let none = Ticket::NONE;
-        Self {
-            ballot,
-            to: last,
-            pending: VecDeque::new(),
-            issued: none,
-            issued_for_log: none,
-            suspect: None,
-        }
+        Self { ballot, to: last, pending: VecDeque::new(), issued: none, issued_for_log: none, suspect: None }
     }
 
     /// The ballot on disk.
@@ -79,11 +72,7 @@ impl Durable {
         if changes_log {
             self.issued_for_log = ticket;
         }
-        self.pending.push_back(Pending {
-            ticket,
-            ballot,
-            to: last,
-        });
+        self.pending.push_back(Pending { ticket, ballot, to: last });
         ticket
     }
 
@@ -97,16 +86,8 @@ impl Durable {
 
     /// The write with this ticket and all before it are done.
     pub(crate) fn written(&mut self, ticket: Ticket) {
-        assert!(
-            ticket <= self.issued,
-            "write {} was reported done but never handed out",
-            ticket.0
-        );
-        while self
-            .pending
-            .front()
-            .is_some_and(|pending| pending.ticket <= ticket)
-        {
+        assert!(ticket <= self.issued, "write {} was reported done but never handed out", ticket.0);
+        while self.pending.front().is_some_and(|pending| pending.ticket <= ticket) {
             if let Some(done) = self.pending.pop_front() {
                 self.ballot = done.ballot;
                 self.to = done.to;

@@ -229,10 +229,7 @@ impl Display for Refusal {
             Self::Invalid(why) => write!(f, "no valid membership: {why}"),
             Self::NotCaughtUp(id) => write!(f, "{id} is not caught up; add it as a learner first"),
             Self::WouldLoseQuorum { healthy, needed } => {
-                write!(
-                    f,
-                    "only {healthy} of the new voters are alive and caught up, {needed} are needed"
-                )
+                write!(f, "only {healthy} of the new voters are alive and caught up, {needed} are needed")
             }
             Self::NoSuccessor(Some(id)) => write!(f, "{id} is no voter in contact"),
             Self::NoSuccessor(None) => f.write_str("no other voter is in contact"),

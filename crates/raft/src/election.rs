@@ -27,17 +27,9 @@ impl<P: Payload> Raft<P> {
         match &self.post {
             Post::Leader(_) => self.round_due(),
             Post::Follower(follower) => {
-                let mut former = Follower {
-                    appended: None,
-                    alive: None,
-                    ..follower.clone()
-                };
+                let mut former = Follower { appended: None, alive: None, ..follower.clone() };
                 let trigger = match former {
-                    Follower {
-                        lost: true,
-                        leader: Some(leader),
-                        ..
-                    } => Trigger::ConnectionLost { leader },
+                    Follower { lost: true, leader: Some(leader), .. } => Trigger::ConnectionLost { leader },
                     Follower { deposed: true, .. } => Trigger::Deposed,
                     Follower { leader, .. } => Trigger::TimedOut { leader },
                 };
@@ -45,15 +37,10 @@ impl<P: Payload> Raft<P> {
                 self.pre_campaign(trigger, former);
             }
             Post::PreCandidate(canvass) | Post::Candidate(canvass) => {
-                let former = Follower {
-                    silent: true,
-                    ..canvass.former.clone()
-                };
+                let former = Follower { silent: true, ..canvass.former.clone() };
                 // The first reason stays the reason; but a transfer is good for one election only.
                 let trigger = match canvass.trigger {
-                    Trigger::Transfer { .. } => Trigger::TimedOut {
-                        leader: former.leader,
-                    },
+                    Trigger::Transfer { .. } => Trigger::TimedOut { leader: former.leader },
                     trigger => trigger,
                 };
                 self.end_canvass(TallyEnd::TimedOut);
@@ -73,11 +60,7 @@ impl<P: Payload> Raft<P> {
 
     /// Whether this member may campaign at all.
     fn is_electable(&self) -> bool {
-        let campaigns_end = self
-            .ballot
-            .term
-            .next()
-            .is_none_or(|term| term == Term(u64::MAX));
+        let campaigns_end = self.ballot.term.next().is_none_or(|term| term == Term(u64::MAX));
         self.log.membership().is_voter(self.config.id) && self.missing.is_none() && !campaigns_end
     }
 
@@ -104,26 +87,13 @@ impl<P: Payload> Raft<P> {
 
     /// Asks for votes in a new term.
     fn campaign(&mut self, trigger: Trigger) {
-        let term = self
-            .ballot
-            .term
-            .next()
-            .expect("checked before the pre-vote and the transfer");
+        let term = self.ballot.term.next().expect("checked before the pre-vote and the transfer");
         let transfer = matches!(trigger, Trigger::Transfer { .. });
         let last = self.log.last();
-        self.set_ballot(Ballot {
-            term,
-            vote: Some(self.config.id),
-        });
+        self.set_ballot(Ballot { term, vote: Some(self.config.id) });
         self.owed.effects.timer = Some(Rearm::Election);
-        let former = Follower {
-            silent: true,
-            ..Follower::default()
-        };
-        self.stand(
-            Post::Candidate(Canvass::new(trigger, former)),
-            Cause::Campaigns(trigger),
-        );
+        let former = Follower { silent: true, ..Follower::default() };
+        self.stand(Post::Candidate(Canvass::new(trigger, former)), Cause::Campaigns(trigger));
         self.ask_voters(&Message::AskVote { last, transfer }, Gate::Log);
     }
 
@@ -145,9 +115,7 @@ impl<P: Payload> Raft<P> {
     /// Whether a leader may well live, and the one who asks is another.
     pub(crate) fn protects_leader_from(&self, asker: NodeId) -> bool {
         match &self.post {
-            Post::Follower(follower) => {
-                follower.protects_leader() && follower.leader != Some(asker)
-            }
+            Post::Follower(follower) => follower.protects_leader() && follower.leader != Some(asker),
             Post::PreCandidate(_) | Post::Candidate(_) => false,
             Post::Leader(_) => true,
         }
@@ -164,19 +132,8 @@ impl<P: Payload> Raft<P> {
             return self.refuse_pre_vote(from, asked, why);
         }
         let term = asked.next().unwrap_or(asked);
-        self.event(Event::Granted {
-            kind: Ballotage::PreVote,
-            to: from,
-            term,
-        });
-        self.send(
-            from,
-            Message::PreVote {
-                asked,
-                refusal: None,
-            },
-            Gate::Now,
-        );
+        self.event(Event::Granted { kind: Ballotage::PreVote, to: from, term });
+        self.send(from, Message::PreVote { asked, refusal: None }, Gate::Now);
     }
 
     /// Somebody wants this member's vote in the present term.
@@ -196,32 +153,15 @@ impl<P: Payload> Raft<P> {
             return self.refuse_vote(from, asked, why);
         }
         if self.ballot.vote.is_none() {
-            self.set_ballot(Ballot {
-                term: self.ballot.term,
-                vote: Some(from),
-            });
-            self.event(Event::Granted {
-                kind: Ballotage::Vote,
-                to: from,
-                term: self.ballot.term,
-            });
+            self.set_ballot(Ballot { term: self.ballot.term, vote: Some(from) });
+            self.event(Event::Granted { kind: Ballotage::Vote, to: from, term: self.ballot.term });
         }
         if let Post::Follower(follower) = &mut self.post {
             // A leader may be about to appear: give it the time of one.
-            *follower = Follower {
-                leader: follower.leader,
-                ..Follower::default()
-            };
+            *follower = Follower { leader: follower.leader, ..Follower::default() };
             self.owed.effects.timer = Some(Rearm::Election);
         }
-        self.send(
-            from,
-            Message::Vote {
-                asked,
-                refusal: None,
-            },
-            Gate::Everything,
-        );
+        self.send(from, Message::Vote { asked, refusal: None }, Gate::Everything);
     }
 
     /// What speaks against a candidate whose log ends at `asker`.
@@ -235,46 +175,17 @@ impl<P: Payload> Raft<P> {
 
     pub(crate) fn refuse_pre_vote(&mut self, to: NodeId, asked: Term, why: VoteRefusal) {
         let term = asked.next().unwrap_or(asked);
-        self.event(Event::Refused {
-            kind: Ballotage::PreVote,
-            to,
-            term,
-            why,
-        });
-        self.send(
-            to,
-            Message::PreVote {
-                asked,
-                refusal: Some(why),
-            },
-            Gate::Now,
-        );
+        self.event(Event::Refused { kind: Ballotage::PreVote, to, term, why });
+        self.send(to, Message::PreVote { asked, refusal: Some(why) }, Gate::Now);
     }
 
     pub(crate) fn refuse_vote(&mut self, to: NodeId, asked: Term, why: VoteRefusal) {
-        self.event(Event::Refused {
-            kind: Ballotage::Vote,
-            to,
-            term: asked,
-            why,
-        });
-        self.send(
-            to,
-            Message::Vote {
-                asked,
-                refusal: Some(why),
-            },
-            Gate::Now,
-        );
+        self.event(Event::Refused { kind: Ballotage::Vote, to, term: asked, why });
+        self.send(to, Message::Vote { asked, refusal: Some(why) }, Gate::Now);
     }
 
     /// An answer to a pre-vote that was asked in term `asked`.
-    pub(crate) fn pre_vote_answered(
-        &mut self,
-        from: NodeId,
-        asked: Term,
-        refusal: Option<VoteRefusal>,
-    ) {
+    pub(crate) fn pre_vote_answered(&mut self, from: NodeId, asked: Term, refusal: Option<VoteRefusal>) {
         let known = self.log.membership().is_voter(from) && asked == self.ballot.term;
         if let Post::PreCandidate(canvass) = &mut self.post
             && known
@@ -285,12 +196,7 @@ impl<P: Payload> Raft<P> {
     }
 
     /// An answer to a vote that was asked for in term `asked`.
-    pub(crate) fn vote_answered(
-        &mut self,
-        from: NodeId,
-        asked: Term,
-        refusal: Option<VoteRefusal>,
-    ) {
+    pub(crate) fn vote_answered(&mut self, from: NodeId, asked: Term, refusal: Option<VoteRefusal>) {
         let known = self.log.membership().is_voter(from) && asked == self.ballot.term;
         if let Post::Candidate(canvass) = &mut self.post
             && known
@@ -329,20 +235,12 @@ impl<P: Payload> Raft<P> {
                 let votes = canvass.granted.len();
                 let voters = self.log.membership().all_voters().len();
                 self.end_canvass(TallyEnd::Won);
-                self.lead(Cause::Elected {
-                    trigger,
-                    votes,
-                    voters,
-                });
+                self.lead(Cause::Elected { trigger, votes, voters });
             }
             Outcome::Won => {}
             Outcome::Lost => {
                 self.end_canvass(TallyEnd::Lost);
-                let cause = if is_trial {
-                    Cause::PreVoteFailed
-                } else {
-                    Cause::ElectionLost
-                };
+                let cause = if is_trial { Cause::PreVoteFailed } else { Cause::ElectionLost };
                 self.stand(Post::Follower(former), cause);
             }
         }
@@ -356,21 +254,13 @@ impl<P: Payload> Raft<P> {
             Post::Follower(_) | Post::Leader(_) => return,
         };
         let voters = self.log.membership().all_voters();
-        let silent = voters
-            .iter()
-            .copied()
-            .filter(|&voter| canvass.answer(voter).is_none())
-            .collect();
+        let silent = voters.iter().copied().filter(|&voter| canvass.answer(voter).is_none()).collect();
         let tallied = Event::Tallied {
             kind,
             term: term.unwrap_or(self.ballot.term),
             end,
             granted: canvass.granted.iter().copied().collect(),
-            refused: canvass
-                .refused
-                .iter()
-                .map(|(&id, &why)| (id, why))
-                .collect(),
+            refused: canvass.refused.iter().map(|(&id, &why)| (id, why)).collect(),
             silent,
         };
         self.event(tallied);

@@ -18,15 +18,11 @@ impl<P: Payload> Raft<P> {
                 self.owed.effects.timer = Some(Rearm::Election);
                 true
             }
-            Post::PreCandidate(canvass)
-                if canvass.former.leader.is_some_and(|leader| leader != from) =>
-            {
+            Post::PreCandidate(canvass) if canvass.former.leader.is_some_and(|leader| leader != from) => {
                 self.event(Event::Unsound { from });
                 false
             }
-            Post::Follower(Follower { leader: None, .. })
-            | Post::PreCandidate(_)
-            | Post::Candidate(_) => {
+            Post::Follower(Follower { leader: None, .. }) | Post::PreCandidate(_) | Post::Candidate(_) => {
                 self.follow(self.ballot.term, Some(from), Cause::HeardLeader(from));
                 true
             }
@@ -39,13 +35,7 @@ impl<P: Payload> Raft<P> {
     }
 
     /// The leader sends entries, or asks whether `previous` is here.
-    pub(crate) fn append_received(
-        &mut self,
-        leader: NodeId,
-        previous: LogId,
-        entries: Vec<Entry<P>>,
-        commit: Index,
-    ) {
+    pub(crate) fn append_received(&mut self, leader: NodeId, previous: LogId, entries: Vec<Entry<P>>, commit: Index) {
         if previous.index < self.log.base().index {
             // What stands there is committed, so it is equal; the leader goes on from there.
             return self.owe_appended(self.commit);
@@ -53,17 +43,10 @@ impl<P: Payload> Raft<P> {
         if !self.log.holds(previous) {
             let last = self.log.last().index.min(previous.index);
             let hint = self.log.last_of_term(last, previous.term);
-            let rejected = Message::Rejected {
-                previous: previous.index,
-                hint,
-            };
+            let rejected = Message::Rejected { previous: previous.index, hint };
             return self.send(leader, rejected, Gate::Now);
         }
-        if self
-            .log
-            .first_conflict(previous.index, &entries)
-            .is_some_and(|conflict| conflict <= self.commit)
-        {
+        if self.log.first_conflict(previous.index, &entries).is_some_and(|conflict| conflict <= self.commit) {
             return self.event(Event::Unsound { from: leader });
         }
         let end = Index(previous.index.0 + entries.len() as u64);

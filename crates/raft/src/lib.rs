@@ -52,7 +52,8 @@
 //! `election`, `following`, `replication`, `reads`, `reconfiguration`, `snapshots`, `transfer`, `rounds`: one
 //! concept each. `log`, `durable`, `progress`, `quorum`, `membership`: the values they decide upon, each with
 //! its own invariants. `drain`: where everything owed is cut. `disk`: the fold from writes to what a disk holds.
-//! `pacer`: time, outside of [`Raft`]. `check`: all invariants at once.
+//! `pacer`: time, outside of [`Raft`]. `look`: what a driver may look at between steps. `check`: all invariants at
+//! once.
 //!
 //! # What it does not do
 //!
@@ -108,6 +109,4 @@ pub use message::{Envelope, Lane, Message, VoteRefusal};
 pub use pacer::{Edge, FoolishTiming, Pacer, Timing};
 pub use raft::Raft;
 pub use status::{FlowStatus, Leading, PeerStatus, Status};
-pub use types::{
-    Ballot, Body, Config, Entry, Index, LogId, NodeId, Payload, SnapshotMeta, Tag, Term, Ticket,
-};
+pub use types::{Ballot, Body, Config, Entry, Index, LogId, NodeId, Payload, SnapshotMeta, Tag, Term, Ticket};

@@ -49,26 +49,13 @@ impl<P: Payload> Log<P> {
     /// The log that a disk held.
     pub(crate) fn restore(base: SnapshotMeta, entries: Vec<Entry<P>>) -> Self {
         let start = base.last;
-        let owed = OwedToDisk {
-            agreed: start.index,
-            end: start.index,
-            base: false,
-        };
+        let owed = OwedToDisk { agreed: start.index, end: start.index, base: false };
         let memberships = VecDeque::from([(start.index, base.membership)]);
-        let mut log = Self {
-            base: start,
-            entries: VecDeque::with_capacity(entries.len()),
-            memberships,
-            owed,
-        };
+        let mut log = Self { base: start, entries: VecDeque::with_capacity(entries.len()), memberships, owed };
         for entry in entries {
             log.append(entry);
         }
-        log.owed = OwedToDisk {
-            agreed: log.last().index,
-            end: log.last().index,
-            base: false,
-        };
+        log.owed = OwedToDisk { agreed: log.last().index, end: log.last().index, base: false };
         log
     }
 
@@ -80,10 +67,7 @@ impl<P: Payload> Log<P> {
     /// The last entry.
     pub(crate) fn last(&self) -> LogId {
         match self.entries.back() {
-            Some(entry) => LogId::new(
-                entry.term,
-                Index(self.base.index.0 + self.entries.len() as u64),
-            ),
+            Some(entry) => LogId::new(entry.term, Index(self.base.index.0 + self.entries.len() as u64)),
             None => self.base,
         }
     }
@@ -109,17 +93,12 @@ impl<P: Payload> Log<P> {
     /// The entry at `index`.
     pub(crate) fn get(&self, index: Index) -> Option<&Entry<P>> {
         let distance = index.0.checked_sub(self.base.index.0)?;
-        self.entries
-            .get(usize::try_from(distance.checked_sub(1)?).ok()?)
+        self.entries.get(usize::try_from(distance.checked_sub(1)?).ok()?)
     }
 
     /// Entries from `from` on, as many as weigh at most `most`, but one at least if there is one.
     pub(crate) fn slice(&self, from: Index, most: usize) -> (Vec<Entry<P>>, usize) {
-        assert!(
-            from > self.base.index,
-            "entries at {from} are gone, the log starts behind {}",
-            self.base
-        );
+        assert!(from > self.base.index, "entries at {from} are gone, the log starts behind {}", self.base);
         let start = usize::try_from(from.0 - self.base.index.0 - 1).unwrap_or(usize::MAX);
         let mut weight = 0usize;
         let mut count = 0;
@@ -131,27 +110,15 @@ impl<P: Payload> Log<P> {
             weight = heavier;
             count += 1;
         }
-        (
-            self.entries
-                .range(start.min(self.entries.len())..)
-                .take(count)
-                .cloned()
-                .collect(),
-            weight,
-        )
+        (self.entries.range(start.min(self.entries.len())..).take(count).cloned().collect(), weight)
     }
 
     /// The last entry at or before `index` whose term is at most `term`: where two logs may still agree.
     pub(crate) fn last_of_term(&self, index: Index, term: Term) -> LogId {
-        let reach = index
-            .ahead_of(self.base.index)
-            .min(self.entries.len() as u64);
+        let reach = index.ahead_of(self.base.index).min(self.entries.len() as u64);
         let reach = usize::try_from(reach).expect("no more than there are entries in memory");
         let count = self.partition_point(reach, |entry| entry.term <= term);
-        match count
-            .checked_sub(1)
-            .and_then(|position| self.entries.get(position))
-        {
+        match count.checked_sub(1).and_then(|position| self.entries.get(position)) {
             Some(entry) => LogId::new(entry.term, Index(self.base.index.0 + count as u64)),
             None => self.base,
         }
@@ -173,39 +140,24 @@ impl<P: Payload> Log<P> {
 
     /// The membership in force.
     pub(crate) fn membership(&self) -> &Membership {
-        &self
-            .memberships
-            .back()
-            .expect("there is always the base's")
-            .1
+        &self.memberships.back().expect("there is always the base's").1
     }
 
     /// Where the membership in force stands.
     pub(crate) fn membership_index(&self) -> Index {
-        self.memberships
-            .back()
-            .expect("there is always the base's")
-            .0
+        self.memberships.back().expect("there is always the base's").0
     }
 
     /// The membership that is in force at `index`, which must not be before the base.
     pub(crate) fn membership_at(&self, index: Index) -> &Membership {
-        let upto = self
-            .memberships
-            .iter()
-            .rev()
-            .find(|(place, _)| *place <= index);
+        let upto = self.memberships.iter().rev().find(|(place, _)| *place <= index);
         &upto.expect("there is always the base's").1
     }
 
     /// Adds an entry at the end: the leader's verb.
     pub(crate) fn append(&mut self, entry: Entry<P>) -> LogId {
         let last = self.last();
-        assert!(
-            entry.term >= last.term,
-            "an entry of term {} behind {last}",
-            entry.term
-        );
+        assert!(entry.term >= last.term, "an entry of term {} behind {last}", entry.term);
         let id = LogId::new(entry.term, last.index.next());
         if let Body::Membership(membership) = &entry.body {
             self.memberships.push_back((id.index, membership.clone()));
@@ -235,12 +187,9 @@ impl<P: Payload> Log<P> {
             }
             self.append(entry);
         }
-        let membership_changed = self.membership_index() != membership_before
-            || cut.is_some_and(|cut| self.membership_index() >= cut);
-        Spliced {
-            cut,
-            membership_changed,
-        }
+        let membership_changed =
+            self.membership_index() != membership_before || cut.is_some_and(|cut| self.membership_index() >= cut);
+        Spliced { cut, membership_changed }
     }
 
     /// The first of `entries`, which follow `previous`, in whose place another entry stands.
@@ -257,19 +206,10 @@ impl<P: Payload> Log<P> {
 
     /// Forgets the entry at `index` and everything behind it.
     fn cut(&mut self, index: Index) {
-        assert!(
-            index > self.base.index,
-            "a cut at {index} would go below the base {}",
-            self.base
-        );
-        let kept =
-            usize::try_from(index.0 - self.base.index.0 - 1).expect("within the entries in memory");
+        assert!(index > self.base.index, "a cut at {index} would go below the base {}", self.base);
+        let kept = usize::try_from(index.0 - self.base.index.0 - 1).expect("within the entries in memory");
         self.entries.truncate(kept);
-        while self
-            .memberships
-            .back()
-            .is_some_and(|(place, _)| *place >= index)
-        {
+        while self.memberships.back().is_some_and(|(place, _)| *place >= index) {
             self.memberships.pop_back();
         }
         self.owed.agreed = self.owed.agreed.min(index.previous());
@@ -284,14 +224,9 @@ impl<P: Payload> Log<P> {
 
     /// Continues behind a snapshot. What follows the very entry at which it stands is kept; else all goes.
     pub(crate) fn rebase(&mut self, meta: SnapshotMeta) {
-        assert!(
-            meta.last.index >= self.base.index,
-            "the base would go back to {}",
-            meta.last
-        );
+        assert!(meta.last.index >= self.base.index, "the base would go back to {}", meta.last);
         if self.holds(meta.last) {
-            let gone = usize::try_from(meta.last.index.0 - self.base.index.0)
-                .expect("within the entries in memory");
+            let gone = usize::try_from(meta.last.index.0 - self.base.index.0).expect("within the entries in memory");
             self.entries.drain(..gone);
         } else {
             self.entries.clear();
@@ -300,15 +235,10 @@ impl<P: Payload> Log<P> {
             self.owed.agreed = self.owed.agreed.min(self.base.index);
         }
         self.base = meta.last;
-        while self
-            .memberships
-            .front()
-            .is_some_and(|(place, _)| *place <= meta.last.index)
-        {
+        while self.memberships.front().is_some_and(|(place, _)| *place <= meta.last.index) {
             self.memberships.pop_front();
         }
-        self.memberships
-            .push_front((meta.last.index, meta.membership));
+        self.memberships.push_front((meta.last.index, meta.membership));
         self.owed.base = true;
     }
 
@@ -324,18 +254,12 @@ impl<P: Payload> Log<P> {
             ticket: Ticket::NONE,
             ballot: None,
             cut: (end > agreed).then(|| agreed.next()),
-            base: base.then(|| SnapshotMeta {
-                last: self.base,
-                membership: self.membership_at(self.base.index).clone(),
-            }),
+            base: base
+                .then(|| SnapshotMeta { last: self.base, membership: self.membership_at(self.base.index).clone() }),
             previous: self.id_at(from.previous()).expect("between base and end"),
             append: self.slice(from, usize::MAX).0,
         };
-        self.owed = OwedToDisk {
-            agreed: last,
-            end: last,
-            base: false,
-        };
+        self.owed = OwedToDisk { agreed: last, end: last, base: false };
         Some(write)
     }
 
@@ -343,28 +267,16 @@ impl<P: Payload> Log<P> {
     pub(crate) fn check(&self) {
         let mut term = self.base.term;
         let mut memberships = vec![self.memberships.front().expect("the base's").clone()];
-        assert!(
-            memberships[0].0 <= self.base.index,
-            "the first membership stands behind the base"
-        );
+        assert!(memberships[0].0 <= self.base.index, "the first membership stands behind the base");
         for (position, entry) in self.entries.iter().enumerate() {
             assert!(entry.term >= term, "terms fall behind {}", self.base);
             term = entry.term;
             if let Body::Membership(membership) = &entry.body {
-                memberships.push((
-                    Index(self.base.index.0 + 1 + position as u64),
-                    membership.clone(),
-                ));
+                memberships.push((Index(self.base.index.0 + 1 + position as u64), membership.clone()));
             }
         }
-        assert!(
-            self.memberships == memberships,
-            "the memberships noted are not those in the log"
-        );
-        assert!(
-            self.owed.agreed <= self.last().index,
-            "the disk agrees beyond the end of the log"
-        );
+        assert!(self.memberships == memberships, "the memberships noted are not those in the log");
+        assert!(self.owed.agreed <= self.last().index, "the disk agrees beyond the end of the log");
     }
 }
 

@@ -22,10 +22,11 @@ impl<P: Payload> Raft<P> {
         (first.0..=self.log.last().index.0).filter_map(|place| Some((Index(place), self.log.get(Index(place))?)))
     }
 
-    /// What a snapshot of the state after entry `index` must carry; `None` if the log does not hold that place.
+    /// What a snapshot of the state after entry `index` must carry; `None` if that place is not in the log, or
+    /// was not handed out to apply.
     #[must_use]
     pub fn meta_at(&self, index: Index) -> Option<SnapshotMeta> {
-        let last = self.log.id_at(index)?;
+        let last = self.log.id_at(index).filter(|_| index <= self.applied)?;
         Some(SnapshotMeta { last, membership: self.log.membership_at(index).clone() })
     }
 }

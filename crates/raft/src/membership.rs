@@ -55,10 +55,7 @@ impl Membership {
     /// A settled membership of these voters.
     #[must_use]
     pub fn of_voters(voters: impl IntoIterator<Item = NodeId>) -> Self {
-        Self {
-            voters: voters.into_iter().collect(),
-            ..Self::default()
-        }
+        Self { voters: voters.into_iter().collect(), ..Self::default() }
     }
 
     /// Whether a change of voters is half way.
@@ -124,11 +121,7 @@ impl Membership {
     /// # Errors
     /// The first rule that does not hold.
     pub fn validate_target(&self) -> Result<(), InvalidMembership> {
-        if self.is_joint() {
-            Err(InvalidMembership::Joint)
-        } else {
-            self.validate()
-        }
+        if self.is_joint() { Err(InvalidMembership::Joint) } else { self.validate() }
     }
 
     /// The first step from here to `target`: joint if the voters differ, else `target` itself.
@@ -136,10 +129,7 @@ impl Membership {
     /// Both must be settled.
     #[must_use]
     pub(crate) fn towards(&self, target: &Membership) -> Membership {
-        assert!(
-            !self.is_joint() && !target.is_joint(),
-            "one change at a time"
-        );
+        assert!(!self.is_joint() && !target.is_joint(), "one change at a time");
         let mut step = target.clone();
         if step.voters != self.voters {
             step.outgoing.clone_from(&self.voters);
@@ -150,17 +140,9 @@ impl Membership {
     /// The second step: only the new voters decide.
     #[must_use]
     pub(crate) fn settled(&self) -> Membership {
-        let mut settled = Self {
-            outgoing: BTreeSet::new(),
-            ..self.clone()
-        };
+        let mut settled = Self { outgoing: BTreeSet::new(), ..self.clone() };
         let stays = |id: &NodeId| settled.voters.contains(id) || settled.learners.contains_key(id);
-        settled.priorities = settled
-            .priorities
-            .iter()
-            .filter(|(id, _)| stays(id))
-            .map(|(&id, &p)| (id, p))
-            .collect();
+        settled.priorities = settled.priorities.iter().filter(|(id, _)| stays(id)).map(|(&id, &p)| (id, p)).collect();
         settled
     }
 
@@ -208,10 +190,7 @@ impl Display for InvalidMembership {
             Self::PriorityOfStranger(id) => {
                 write!(f, "a priority is given to {id}, who is no member")
             }
-            Self::ZeroPriority(id) => write!(
-                f,
-                "the priority 0 of {id} is what everybody has; leave it out"
-            ),
+            Self::ZeroPriority(id) => write!(f, "the priority 0 of {id} is what everybody has; leave it out"),
             Self::Joint => f.write_str("a joint membership cannot be asked for"),
         }
     }

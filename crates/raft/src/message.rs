@@ -136,10 +136,7 @@ impl<P: Payload> Message<P> {
 
     /// Whether only a leader of the envelope's term says this.
     pub(crate) fn is_from_leader(&self) -> bool {
-        matches!(
-            self,
-            Self::Append { .. } | Self::Heartbeat { .. } | Self::Commit { .. } | Self::CampaignNow
-        )
+        matches!(self, Self::Append { .. } | Self::Heartbeat { .. } | Self::Commit { .. } | Self::CampaignNow)
     }
 }
 
@@ -155,9 +152,7 @@ impl<P: Payload> Envelope<P> {
             return false;
         }
         match &self.message {
-            Message::Append {
-                previous, entries, ..
-            } => self.is_sound_append(*previous, entries),
+            Message::Append { previous, entries, .. } => self.is_sound_append(*previous, entries),
             Message::AskPreVote { last } => is_sound_id(*last) && last.term <= self.term,
             Message::AskVote { last, .. } => is_sound_id(*last) && last.term < self.term,
             Message::Heartbeat { commit, .. } | Message::Commit { commit } => {
@@ -170,11 +165,7 @@ impl<P: Payload> Envelope<P> {
 
     fn is_sound_append(&self, previous: LogId, entries: &[Entry<P>]) -> bool {
         let length = u64::try_from(entries.len()).unwrap_or(u64::MAX);
-        let fits = previous
-            .index
-            .0
-            .checked_add(length)
-            .is_some_and(|end| end < u64::MAX);
+        let fits = previous.index.0.checked_add(length).is_some_and(|end| end < u64::MAX);
         let mut term = previous.term;
         let ordered = entries.iter().all(|entry| {
             let follows = entry.term >= term && entry.term > Term(0);

@@ -101,27 +101,16 @@ impl Timing {
     /// Everything that is foolish about these values; a good timing gives an empty list.
     #[must_use]
     pub fn warnings(&self) -> Vec<FoolishTiming> {
-        let Self {
-            heartbeat,
-            election_min,
-            election_max,
-            ..
-        } = *self;
+        let Self { heartbeat, election_min, election_max, .. } = *self;
         let mut warnings = Vec::new();
         if heartbeat == 0 || election_min == 0 {
             warnings.push(FoolishTiming::Zero);
         }
         if election_max <= election_min {
-            warnings.push(FoolishTiming::NoSpread {
-                election_min,
-                election_max,
-            });
+            warnings.push(FoolishTiming::NoSpread { election_min, election_max });
         }
         if heartbeat.saturating_mul(3) > election_min {
-            warnings.push(FoolishTiming::FewHeartbeats {
-                heartbeat,
-                election_min,
-            });
+            warnings.push(FoolishTiming::FewHeartbeats { heartbeat, election_min });
         }
         warnings
     }
@@ -131,18 +120,8 @@ impl Pacer {
     /// The timers of a member that starts at `now`. Different members need different seeds.
     #[must_use]
     pub fn new(timing: Timing, seed: u64, now: u64) -> Self {
-        let election = Deadline {
-            at: now,
-            put_off: false,
-        };
-        let mut pacer = Self {
-            timing,
-            random: seed,
-            leading: false,
-            election,
-            silence: None,
-            heartbeat: None,
-        };
+        let election = Deadline { at: now, put_off: false };
+        let mut pacer = Self { timing, random: seed, leading: false, election, silence: None, heartbeat: None };
         pacer.rearm(Rearm::Election, now);
         pacer
     }
@@ -166,10 +145,7 @@ impl Pacer {
     #[must_use]
     pub fn next(&self) -> u64 {
         let silence = self.silence.map_or(u64::MAX, |deadline| deadline.at);
-        self.election
-            .at
-            .min(silence)
-            .min(self.heartbeat.unwrap_or(u64::MAX))
+        self.election.at.min(silence).min(self.heartbeat.unwrap_or(u64::MAX))
     }
 
     /// The next edge that is due at `now`, if any. Ask again until there is none.
@@ -182,10 +158,7 @@ impl Pacer {
             return Some(Edge::LeaderSilent);
         }
         if self.election.fires(now, heartbeat) {
-            self.election = Deadline {
-                at: now.saturating_add(self.election_timeout()),
-                put_off: false,
-            };
+            self.election = Deadline { at: now.saturating_add(self.election_timeout()), put_off: false };
             return Some(Edge::ElectionDue);
         }
         if self.heartbeat.is_some_and(|at| at <= now) {
@@ -204,10 +177,7 @@ impl Pacer {
             }
             Rearm::Quick => self.draw(self.timing.quick_max),
         };
-        self.election = Deadline {
-            at: now.saturating_add(wait),
-            put_off: false,
-        };
+        self.election = Deadline { at: now.saturating_add(wait), put_off: false };
     }
 
     fn election_timeout(&mut self) -> u64 {
@@ -236,10 +206,7 @@ impl Deadline {
             return false;
         }
         if !self.put_off && now - self.at > grace {
-            *self = Deadline {
-                at: now.saturating_add(grace),
-                put_off: true,
-            };
+            *self = Deadline { at: now.saturating_add(grace), put_off: true };
             return false;
         }
         true
@@ -261,19 +228,13 @@ impl Display for FoolishTiming {
         let milliseconds = |nanoseconds: &u64| nanoseconds / MILLISECOND;
         match self {
             Self::Zero => f.write_str("heartbeat and election timeout must be above zero"),
-            Self::NoSpread {
-                election_min,
-                election_max,
-            } => write!(
+            Self::NoSpread { election_min, election_max } => write!(
                 f,
                 "the longest election timeout ({} ms) must be above the shortest ({} ms), or votes split again and again",
                 milliseconds(election_max),
                 milliseconds(election_min)
             ),
-            Self::FewHeartbeats {
-                heartbeat,
-                election_min,
-            } => write!(
+            Self::FewHeartbeats { heartbeat, election_min } => write!(
                 f,
                 "at least three heartbeats ({} ms) should fit into the shortest election timeout ({} ms)",
                 milliseconds(heartbeat),

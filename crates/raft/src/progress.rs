@@ -81,11 +81,7 @@ impl Peer {
     pub(crate) fn new(last: Index) -> Self {
         Self {
             matched: Index::ZERO,
-            flow: Flow::Probe {
-                next: last.next(),
-                waiting: false,
-                again: false,
-            },
+            flow: Flow::Probe { next: last.next(), waiting: false, again: false },
             round: 0,
             commit_told: Index::ZERO,
             silent_rounds: 1,
@@ -133,11 +129,7 @@ impl Peer {
     /// A round between two majority checks ends; the log ends at `last` now.
     pub(crate) fn end_round(&mut self, last: Index) {
         let healthy = self.is_heard() && self.matched >= self.goal;
-        self.healthy_rounds = if healthy {
-            self.healthy_rounds.saturating_add(1)
-        } else {
-            0
-        };
+        self.healthy_rounds = if healthy { self.healthy_rounds.saturating_add(1) } else { 0 };
         self.silent_rounds = (self.silent_rounds + 1).min(2);
         self.goal_before = self.goal;
         self.goal = last;
@@ -147,11 +139,7 @@ impl Peer {
     pub(crate) fn appended(&mut self, matched: Index, base: Index) {
         self.matched = self.matched.max(matched);
         match &mut self.flow {
-            Flow::Stream {
-                next,
-                inflight,
-                stuck,
-            } => {
+            Flow::Stream { next, inflight, stuck } => {
                 inflight.answered(matched);
                 *next = (*next).max(self.matched.next());
                 *stuck = false;
@@ -171,11 +159,7 @@ impl Peer {
         };
         if concerns_now {
             let next = agree.next().min(previous).max(self.matched.next());
-            self.flow = Flow::Probe {
-                next,
-                waiting: false,
-                again: false,
-            };
+            self.flow = Flow::Probe { next, waiting: false, again: false };
         }
     }
 
@@ -191,22 +175,14 @@ impl Peer {
 
     /// Whatever was under way to it is lost, and nothing should be sent before a sign of life.
     pub(crate) fn interrupt(&mut self) {
-        self.flow = Flow::Probe {
-            next: self.matched.next(),
-            waiting: true,
-            again: true,
-        };
+        self.flow = Flow::Probe { next: self.matched.next(), waiting: true, again: true };
     }
 
     /// A snapshot up to `at` was delivered to it, or none was.
     pub(crate) fn snapshot_sent(&mut self, at: Option<Index>) {
         if matches!(self.flow, Flow::Snapshot) {
             let next = at.unwrap_or(self.matched).max(self.matched).next();
-            self.flow = Flow::Probe {
-                next,
-                waiting: at.is_none(),
-                again: false,
-            };
+            self.flow = Flow::Probe { next, waiting: at.is_none(), again: false };
         }
     }
 
@@ -214,9 +190,7 @@ impl Peer {
     /// Then the peer is asked for the place before `next`: if something was lost, it will say so.
     pub(crate) fn needs_nudge(&mut self) -> bool {
         match &mut self.flow {
-            Flow::Stream {
-                inflight, stuck, ..
-            } => {
+            Flow::Stream { inflight, stuck, .. } => {
                 let nudge = *stuck && !inflight.sent.is_empty();
                 *stuck = !inflight.sent.is_empty();
                 nudge
@@ -236,56 +210,30 @@ impl Peer {
     /// What is shown of it.
     pub(crate) fn status(&self) -> PeerStatus {
         let flow = match &self.flow {
-            Flow::Probe { next, waiting, .. } => FlowStatus::Probe {
-                next: *next,
-                waiting: *waiting,
-            },
-            Flow::Stream { next, inflight, .. } => FlowStatus::Stream {
-                next: *next,
-                messages: inflight.sent.len(),
-                weight: inflight.weight,
-            },
+            Flow::Probe { next, waiting, .. } => FlowStatus::Probe { next: *next, waiting: *waiting },
+            Flow::Stream { next, inflight, .. } => {
+                FlowStatus::Stream { next: *next, messages: inflight.sent.len(), weight: inflight.weight }
+            }
             Flow::Snapshot => FlowStatus::Snapshot,
         };
         let heard = self.is_in_contact();
-        PeerStatus {
-            matched: self.matched,
-            flow,
-            heard,
-            healthy_rounds: self.healthy_rounds,
-        }
+        PeerStatus { matched: self.matched, flow, heard, healthy_rounds: self.healthy_rounds }
     }
 
     /// Asserts what must hold, given where the leader's log ends.
     pub(crate) fn check(&self, last: Index) {
-        assert!(
-            self.matched <= last,
-            "a peer matches {} of a log that ends at {last}",
-            self.matched
-        );
+        assert!(self.matched <= last, "a peer matches {} of a log that ends at {last}", self.matched);
         if let Flow::Probe { next, .. } | Flow::Stream { next, .. } = &self.flow {
-            assert!(
-                *next > self.matched && *next <= last.next(),
-                "next {next} after matched {}",
-                self.matched
-            );
+            assert!(*next > self.matched && *next <= last.next(), "next {next} after matched {}", self.matched);
         }
         if let Flow::Stream { inflight, .. } = &self.flow {
             let weight: usize = inflight.sent.iter().map(|(_, weight)| weight).sum();
-            assert!(
-                weight == inflight.weight,
-                "the window counts {} for {weight}",
-                inflight.weight
-            );
+            assert!(weight == inflight.weight, "the window counts {} for {weight}", inflight.weight);
         }
     }
 
     fn stream(&mut self) {
-        self.flow = Flow::Stream {
-            next: self.matched.next(),
-            inflight: Inflight::default(),
-            stuck: false,
-        };
+        self.flow = Flow::Stream { next: self.matched.next(), inflight: Inflight::default(), stuck: false };
     }
 }
 

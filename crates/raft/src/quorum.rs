@@ -25,40 +25,22 @@ pub(crate) fn majority(count: usize) -> usize {
 }
 
 /// The highest value that a majority has reached, in both halves if joint; the default if none.
-pub(crate) fn agreed<V: Ord + Copy + Default>(
-    membership: &Membership,
-    value: impl Fn(NodeId) -> V,
-) -> V {
+pub(crate) fn agreed<V: Ord + Copy + Default>(membership: &Membership, value: impl Fn(NodeId) -> V) -> V {
     let of = |voters: &BTreeSet<NodeId>| {
         let needed = majority(voters.len());
         let reached = |least: V| voters.iter().filter(|&&id| value(id) >= least).count() >= needed;
-        voters
-            .iter()
-            .map(|&id| value(id))
-            .filter(|&candidate| reached(candidate))
-            .max()
-            .unwrap_or_default()
+        voters.iter().map(|&id| value(id)).filter(|&candidate| reached(candidate)).max().unwrap_or_default()
     };
     let incoming = of(&membership.voters);
-    if membership.is_joint() {
-        incoming.min(of(&membership.outgoing))
-    } else {
-        incoming
-    }
+    if membership.is_joint() { incoming.min(of(&membership.outgoing)) } else { incoming }
 }
 
 /// How a vote stands, by who answered yes or no; in both halves if joint.
 pub(crate) fn outcome(membership: &Membership, answer: impl Fn(NodeId) -> Option<bool>) -> Outcome {
     let of = |voters: &BTreeSet<NodeId>| {
         let needed = majority(voters.len());
-        let yes = voters
-            .iter()
-            .filter(|&&id| answer(id) == Some(true))
-            .count();
-        let no = voters
-            .iter()
-            .filter(|&&id| answer(id) == Some(false))
-            .count();
+        let yes = voters.iter().filter(|&&id| answer(id) == Some(true)).count();
+        let no = voters.iter().filter(|&&id| answer(id) == Some(false)).count();
         if yes >= needed {
             Outcome::Won
         } else if voters.len() - no < needed {
@@ -67,10 +49,7 @@ pub(crate) fn outcome(membership: &Membership, answer: impl Fn(NodeId) -> Option
             Outcome::Open
         }
     };
-    match (
-        of(&membership.voters),
-        membership.is_joint().then(|| of(&membership.outgoing)),
-    ) {
+    match (of(&membership.voters), membership.is_joint().then(|| of(&membership.outgoing))) {
         (outcome, None) => outcome,
         (Outcome::Won, Some(Outcome::Won)) => Outcome::Won,
         (Outcome::Lost, _) | (_, Some(Outcome::Lost)) => Outcome::Lost,

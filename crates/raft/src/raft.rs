@@ -50,69 +50,48 @@ impl<P: Payload> Raft<P> {
     /// A snapshot that ends before the log starts cannot be continued from: the driver must not come with one.
     #[must_use]
     pub fn restore(config: Config, recovered: Recovered<P>) -> Self {
-        let Recovered {
-            ballot,
-            mut base,
-            entries,
-            loaded,
-            missing,
-        } = recovered;
+        let Recovered { ballot, mut base, entries, loaded, missing } = recovered;
         if base.last.index == Index::ZERO {
             base.membership = config.initial.clone();
         }
-        let applied = loaded
-            .as_ref()
-            .map_or(Index::ZERO, |loaded| loaded.last.index);
         let mut log = Log::restore(base, entries);
         let mut durable = Durable::restore(ballot, log.last().index);
-        if let Some(loaded) = loaded.filter(|loaded| loaded.last.index > log.base().index)
-            && !log.holds(loaded.last)
-        {
-            // The snapshot was installed, but the crash came before the log took note.
-            durable.cut(log.base().index);
-            log.rebase(loaded);
+        let mut commit = log.base().index;
+        if let Some(loaded) = loaded.filter(|loaded| loaded.last.index > commit) {
+            commit = loaded.last.index;
+            if !log.holds(loaded.last) {
+                // The snapshot was installed, but the crash came before the log took note.
+                durable.cut(log.base().index);
+                log.rebase(loaded);
+            }
         }
-        let commit = log.base().index.max(applied);
-        let behind = log.last().term > ballot.term;
-        let ballot = if behind {
-            Ballot::unvoted(log.last().term)
-        } else {
-            ballot
-        };
-        let is_voter = log.membership().is_voter(config.id);
-        let role = if is_voter {
-            Role::Follower
-        } else {
-            Role::Learner
-        };
-        let alone = is_voter && log.membership().all_voters().len() == 1;
+        let term = ballot.term.max(log.last().term);
+        let standing = Standing { role: Role::Follower, term, leader: None, cause: Cause::Started };
         let mut raft = Self {
-            durable,
-            ballot,
+            ballot: if term > ballot.term { Ballot::unvoted(term) } else { ballot },
             log,
+            durable,
             missing,
             commit,
             applied: commit,
             post: Post::Follower(Follower::default()),
-            standing: Standing {
-                role,
-                term: ballot.term,
-                leader: None,
-                cause: Cause::Started,
-            },
+            standing,
             proposals: BTreeMap::new(),
-            owed: Owed::default(),
+            owed: Owed { ballot: term > ballot.term, ..Owed::default() },
             config,
         };
-        raft.owed.ballot = behind;
-        raft.owed.effects.standing = Some(raft.standing.clone());
-        raft.owed
-            .effects
-            .events
-            .push(Event::Stands(raft.standing.clone()));
-        raft.owed.effects.timer = Some(if alone { Rearm::Quick } else { Rearm::Election });
-        raft.note_repair();
+        raft.start();
         raft
+    }
+
+    /// The first things that the world is told.
+    fn start(&mut self) {
+        self.standing.role = self.role();
+        self.owed.effects.standing = Some(self.standing.clone());
+        self.event(Event::Stands(self.standing.clone()));
+        let alone = self.standing.role == Role::Follower && self.log.membership().all_voters().len() == 1;
+        self.owed.effects.timer = Some(if alone { Rearm::Quick } else { Rearm::Election });
+        self.note_repair();
     }
 
     /// Something happened. Never fails, never blocks; what follows from it is owed to the next drain.
@@ -138,9 +117,7 @@ impl<P: Payload> Raft<P> {
     /// What every message passes: is it for us, can it be true, and whose term is newer?
     fn receive(&mut self, envelope: Envelope<P>) {
         if envelope.to != self.config.id || !envelope.is_sound() {
-            self.event(Event::Unsound {
-                from: envelope.from,
-            });
+            self.event(Event::Unsound { from: envelope.from });
         } else if envelope.term > self.ballot.term {
             self.receive_from_later_term(envelope);
         } else if envelope.term < self.ballot.term {
@@ -151,19 +128,12 @@ impl<P: Payload> Raft<P> {
     }
 
     fn receive_from_later_term(&mut self, envelope: Envelope<P>) {
-        let Envelope {
-            from,
-            term,
-            ref message,
-            ..
-        } = envelope;
+        let Envelope { from, term, ref message, .. } = envelope;
         match message {
             // A question about the future changes nothing here.
             Message::AskPreVote { last } => return self.pre_vote_asked(from, term, *last),
             // Whoever hears a leader does not let a candidate depose it, whatever its term.
-            Message::AskVote {
-                transfer: false, ..
-            } if self.protects_leader_from(from) => {
+            Message::AskVote { transfer: false, .. } if self.protects_leader_from(from) => {
                 return self.refuse_vote(from, term, VoteRefusal::LeaderAlive(self.leader()));
             }
             _ => {}
@@ -173,9 +143,7 @@ impl<P: Payload> Raft<P> {
         let canvasses = matches!(self.post, Post::PreCandidate(_) | Post::Candidate(_));
         let cause = match leader {
             Some(leader) => Cause::HeardLeader(leader),
-            None => self
-                .handed_over_to(from)
-                .unwrap_or(Cause::HigherTerm { from, term }),
+            None => self.handed_over_to(from).unwrap_or(Cause::HigherTerm { from, term }),
         };
         self.follow(term, leader, cause);
         if answered && canvasses {
@@ -186,12 +154,7 @@ impl<P: Payload> Raft<P> {
     }
 
     fn receive_from_earlier_term(&mut self, envelope: &Envelope<P>) {
-        let Envelope {
-            from,
-            term,
-            ref message,
-            ..
-        } = *envelope;
+        let Envelope { from, term, ref message, .. } = *envelope;
         match message {
             Message::Append { .. } | Message::Heartbeat { .. } => {
                 self.send(from, Message::Overtaken, Gate::Now);
@@ -204,21 +167,13 @@ impl<P: Payload> Raft<P> {
             }
             // Pre-votes are asked across terms, and a refused vote does not bring its refuser along.
             Message::PreVote { asked, refusal } => self.pre_vote_answered(from, *asked, *refusal),
-            Message::Vote {
-                asked,
-                refusal: Some(why),
-            } => self.vote_answered(from, *asked, Some(*why)),
+            Message::Vote { asked, refusal: Some(why) } => self.vote_answered(from, *asked, Some(*why)),
             _ => {}
         }
     }
 
     fn receive_in_term(&mut self, envelope: Envelope<P>) {
-        let Envelope {
-            from,
-            term,
-            message,
-            ..
-        } = envelope;
+        let Envelope { from, term, message, .. } = envelope;
         if message.is_from_leader() && !self.heard_leader(from) {
             return;
         }
@@ -227,11 +182,7 @@ impl<P: Payload> Raft<P> {
             Message::PreVote { asked, refusal } => self.pre_vote_answered(from, asked, refusal),
             Message::AskVote { last, .. } => self.vote_asked(from, term, last),
             Message::Vote { asked, refusal } => self.vote_answered(from, asked, refusal),
-            Message::Append {
-                previous,
-                entries,
-                commit,
-            } => self.append_received(from, previous, entries, commit),
+            Message::Append { previous, entries, commit } => self.append_received(from, previous, entries, commit),
             Message::Appended { matched } => self.appended(from, matched),
             Message::Rejected { previous, hint } => self.rejected(from, previous, hint),
             Message::Heartbeat { commit, round } => self.heartbeat_received(commit, round),
@@ -262,12 +213,7 @@ impl<P: Payload> Raft<P> {
 
     /// Owes a message.
     pub(crate) fn send(&mut self, to: NodeId, message: Message<P>, gate: Gate) {
-        let envelope = Envelope {
-            from: self.config.id,
-            to,
-            term: self.ballot.term,
-            message,
-        };
+        let envelope = Envelope { from: self.config.id, to, term: self.ballot.term, message };
         self.owed.messages.push((gate, envelope));
     }
 
@@ -283,16 +229,8 @@ impl<P: Payload> Raft<P> {
 
     /// Everything up to `index` is decided.
     pub(crate) fn commit_to(&mut self, index: Index) {
-        assert!(
-            index >= self.commit,
-            "the commit index would go back from {} to {index}",
-            self.commit
-        );
-        assert!(
-            index <= self.log.last().index,
-            "{index} is beyond the log's end {}",
-            self.log.last()
-        );
+        assert!(index >= self.commit, "the commit index would go back from {} to {index}", self.commit);
+        assert!(index <= self.log.last().index, "{index} is beyond the log's end {}", self.log.last());
         if let Post::Leader(leader) = &mut self.post {
             let mut place = self.commit;
             while place < index {

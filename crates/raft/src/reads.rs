@@ -76,15 +76,8 @@ impl<P: Payload> Raft<P> {
         let reads = &mut leader.reads;
         reads.issued += 1;
         let tags = std::mem::take(&mut reads.waiting);
-        reads.rounds.push_back(Round {
-            number: reads.issued,
-            index: commit.index,
-            tags,
-        });
-        let heartbeat = Message::Heartbeat {
-            commit,
-            round: reads.issued,
-        };
+        reads.rounds.push_back(Round { number: reads.issued, index: commit.index, tags });
+        let heartbeat = Message::Heartbeat { commit, round: reads.issued };
         let peers: Vec<NodeId> = leader.peers.keys().copied().collect();
         for peer in peers {
             if self.log.membership().is_voter(peer) {
@@ -102,11 +95,7 @@ impl<P: Payload> Raft<P> {
         };
         let issued = leader.reads.issued;
         let round_of = |id| {
-            if id == own {
-                issued
-            } else {
-                leader.peers.get(&id).map_or(0, |peer| peer.round)
-            }
+            if id == own { issued } else { leader.peers.get(&id).map_or(0, |peer| peer.round) }
         };
         let confirmed = quorum::agreed(self.log.membership(), round_of);
         while let Some(round) = leader.reads.rounds.pop_front() {
@@ -115,24 +104,15 @@ impl<P: Payload> Raft<P> {
                 break;
             }
             leader.reads.count -= round.tags.len();
-            self.owed
-                .effects
-                .reads
-                .extend(round.tags.into_iter().map(|tag| (tag, round.index)));
+            self.owed.effects.reads.extend(round.tags.into_iter().map(|tag| (tag, round.index)));
         }
     }
 
     /// This member leads no more: nobody here can answer its reads.
     pub(crate) fn refuse_reads(&mut self, hint: Option<NodeId>) {
         let Some(leader) = self.leading() else { return };
-        let Reads {
-            waiting, rounds, ..
-        } = std::mem::take(&mut leader.reads);
-        for tag in rounds
-            .into_iter()
-            .flat_map(|round| round.tags)
-            .chain(waiting)
-        {
+        let Reads { waiting, rounds, .. } = std::mem::take(&mut leader.reads);
+        for tag in rounds.into_iter().flat_map(|round| round.tags).chain(waiting) {
             self.refuse(tag, Refusal::NotLeader { hint });
         }
     }

@@ -40,9 +40,7 @@ impl<P: Payload> Raft<P> {
 
     fn refusal_of_change(&self, target: &Membership) -> Option<Refusal> {
         let Post::Leader(leader) = &self.post else {
-            return Some(Refusal::NotLeader {
-                hint: self.leader(),
-            });
+            return Some(Refusal::NotLeader { hint: self.leader() });
         };
         if let Some(transfer) = &leader.transfer {
             return Some(Refusal::Transferring { to: transfer.to });
@@ -57,19 +55,10 @@ impl<P: Payload> Raft<P> {
             return Some(Refusal::Invalid(why));
         }
         let is_new = |id: &&NodeId| !self.log.membership().is_voter(**id);
-        if let Some(&stranger) = target
-            .voters
-            .iter()
-            .filter(is_new)
-            .find(|id| !self.is_healthy(**id))
-        {
+        if let Some(&stranger) = target.voters.iter().filter(is_new).find(|id| !self.is_healthy(**id)) {
             return Some(Refusal::NotCaughtUp(stranger));
         }
-        let healthy = target
-            .voters
-            .iter()
-            .filter(|&&id| self.is_healthy(id))
-            .count();
+        let healthy = target.voters.iter().filter(|&&id| self.is_healthy(id)).count();
         let needed = quorum::majority(target.voters.len());
         (healthy < needed).then_some(Refusal::WouldLoseQuorum { healthy, needed })
     }
@@ -94,12 +83,7 @@ impl<P: Payload> Raft<P> {
         };
         let membership = self.log.membership();
         let ripe = |id: NodeId| membership.learners[&id].promote && self.is_healthy(id);
-        let learners: BTreeSet<NodeId> = membership
-            .learners
-            .keys()
-            .copied()
-            .filter(|&id| ripe(id))
-            .collect();
+        let learners: BTreeSet<NodeId> = membership.learners.keys().copied().filter(|&id| ripe(id)).collect();
         if learners.is_empty() {
             return;
         }
@@ -138,22 +122,14 @@ impl<P: Payload> Raft<P> {
             return;
         };
         let members = self.log.membership();
-        let voters = leader
-            .peers
-            .iter()
-            .filter(|(id, _)| members.voters.contains(id));
-        let successor = voters
-            .max_by_key(|(_, peer)| (peer.matched(), peer.is_heard()))
-            .map(|(&id, _)| id);
+        let voters = leader.peers.iter().filter(|(id, _)| members.voters.contains(id));
+        let successor = voters.max_by_key(|(_, peer)| (peer.matched(), peer.is_heard())).map(|(&id, _)| id);
         let peers: Vec<NodeId> = leader.peers.keys().copied().collect();
         for peer in peers {
             self.send(peer, Message::Commit { commit }, Gate::Now);
         }
         if let Some(to) = successor {
-            self.event(Event::TransferStarted {
-                to,
-                why: TransferCause::Removed,
-            });
+            self.event(Event::TransferStarted { to, why: TransferCause::Removed });
             self.send(to, Message::CampaignNow, Gate::Now);
         }
         self.follow(self.ballot.term, None, Cause::Removed);
@@ -161,12 +137,11 @@ impl<P: Payload> Raft<P> {
 
     /// Forgets peers that belong to no committed membership; the drain has just told them what is committed.
     pub(crate) fn part_with_removed(&mut self) {
-        if self.log.membership_index() > self.commit {
+        let Self { post: Post::Leader(leader), log, commit, .. } = self else {
             return;
-        }
-        let members = self.log.membership().members();
-        if let Some(leader) = self.leading() {
-            leader.peers.retain(|id, _| members.contains(id));
+        };
+        if log.membership_index() <= *commit {
+            leader.peers.retain(|&id, _| log.membership().contains(id));
         }
     }
 }

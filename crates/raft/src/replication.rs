@@ -22,13 +22,9 @@ impl<P: Payload> Raft<P> {
     /// Takes office: every peer is probed, and an entry of this term is appended, whose commit tells how
     /// much of the log is committed.
     pub(crate) fn lead(&mut self, cause: Cause) {
-        assert!(
-            self.durable.ballot() == self.ballot,
-            "a leader's own vote is durable"
-        );
+        assert!(self.durable.ballot() == self.ballot, "a leader's own vote is durable");
         let last = self.log.last().index;
-        let uncommitted =
-            (self.commit.0 + 1..=last.0).filter_map(|place| self.log.get(Index(place)));
+        let uncommitted = (self.commit.0 + 1..=last.0).filter_map(|place| self.log.get(Index(place)));
         let leader = Leader {
             peers: BTreeMap::new(),
             reads: Reads::default(),
@@ -57,10 +53,7 @@ impl<P: Payload> Raft<P> {
     /// Appends an entry of the present term.
     pub(crate) fn append(&mut self, body: Body<P>) -> LogId {
         let changes_membership = matches!(body, Body::Membership(_));
-        let entry = Entry {
-            term: self.ballot.term,
-            body,
-        };
+        let entry = Entry { term: self.ballot.term, body };
         let weight = entry.weight();
         let id = self.log.append(entry);
         let leader = self.leading().expect("only a leader appends");
@@ -98,10 +91,7 @@ impl<P: Payload> Raft<P> {
     /// A peer's log equals this one up to `matched`.
     pub(crate) fn appended(&mut self, from: NodeId, matched: Index) {
         let (base, last) = (self.log.base().index, self.log.last().index);
-        let Some(peer) = self
-            .leading()
-            .and_then(|leader| leader.peers.get_mut(&from))
-        else {
+        let Some(peer) = self.leading().and_then(|leader| leader.peers.get_mut(&from)) else {
             return;
         };
         if matched > last {
@@ -117,10 +107,7 @@ impl<P: Payload> Raft<P> {
     /// A peer does not have the entry at `previous`; up to `hint` its log may agree.
     pub(crate) fn rejected(&mut self, from: NodeId, previous: Index, hint: LogId) {
         let agree = self.log.last_of_term(hint.index, hint.term).index;
-        if let Some(peer) = self
-            .leading()
-            .and_then(|leader| leader.peers.get_mut(&from))
-        {
+        if let Some(peer) = self.leading().and_then(|leader| leader.peers.get_mut(&from)) {
             peer.heard();
             peer.rejected(previous, agree);
         }
@@ -148,11 +135,7 @@ impl<P: Payload> Raft<P> {
         };
         let (own, durable) = (self.config.id, self.durable.to());
         let held = |id| {
-            if id == own {
-                durable
-            } else {
-                leader.peers.get(&id).map_or(Index::ZERO, Peer::matched)
-            }
+            if id == own { durable } else { leader.peers.get(&id).map_or(Index::ZERO, Peer::matched) }
         };
         let agreed = quorum::agreed(self.log.membership(), held);
         if agreed > self.commit && self.log.term_at(agreed) == Some(self.ballot.term) {
@@ -167,23 +150,13 @@ impl<P: Payload> Raft<P> {
         let Post::Leader(leader) = &mut self.post else {
             return;
         };
-        let heartbeat = Message::Heartbeat {
-            commit,
-            round: leader.reads.issued(),
-        };
+        let heartbeat = Message::Heartbeat { commit, round: leader.reads.issued() };
         let mut messages = Vec::new();
         for (&id, peer) in &mut leader.peers {
             messages.push((id, heartbeat.clone()));
             let nudge = peer.needs_nudge().then(|| peer.sent_to()).flatten();
             if let Some(previous) = nudge.and_then(|index| self.log.id_at(index)) {
-                messages.push((
-                    id,
-                    Message::Append {
-                        previous,
-                        entries: Vec::new(),
-                        commit: commit.index,
-                    },
-                ));
+                messages.push((id, Message::Append { previous, entries: Vec::new(), commit: commit.index }));
             }
         }
         for (id, message) in messages {
@@ -194,32 +167,16 @@ impl<P: Payload> Raft<P> {
 
     /// The last committed entry.
     pub(crate) fn commit_id(&self) -> LogId {
-        self.log
-            .id_at(self.commit)
-            .expect("the commit index is within the log")
+        self.log.id_at(self.commit).expect("the commit index is within the log")
     }
 
     /// Sends each peer what it needs and may get.
     pub(crate) fn cut_appends(&mut self) {
         let commit = self.commit_id();
-        let Self {
-            post: Post::Leader(leader),
-            config,
-            log,
-            ballot,
-            owed,
-            ..
-        } = self
-        else {
+        let Self { post: Post::Leader(leader), config, log, ballot, owed, .. } = self else {
             return;
         };
-        let mut desk = Desk {
-            config,
-            log,
-            term: ballot.term,
-            commit,
-            owed,
-        };
+        let mut desk = Desk { config, log, term: ballot.term, commit, owed };
         for (&id, peer) in &mut leader.peers {
             desk.serve(id, peer);
         }
@@ -241,17 +198,9 @@ impl<P: Payload> Desk<'_, P> {
         let (base, matched) = (self.log.base().index, peer.matched());
         match &mut peer.flow {
             Flow::Probe { waiting: true, .. } | Flow::Snapshot => {}
-            Flow::Probe {
-                next,
-                waiting,
-                again,
-            } if *again || next.previous() >= base => {
+            Flow::Probe { next, waiting, again } if *again || next.previous() >= base => {
                 let from = (*next).max(base.next());
-                let entries = if *again {
-                    Vec::new()
-                } else {
-                    self.log.slice(from, self.config.max_append_weight).0
-                };
+                let entries = if *again { Vec::new() } else { self.log.slice(from, self.config.max_append_weight).0 };
                 (*next, *waiting) = (from, true);
                 self.send_append(id, from.previous(), entries);
             }
@@ -259,10 +208,7 @@ impl<P: Payload> Desk<'_, P> {
             Flow::Probe { .. } | Flow::Stream { .. } => {
                 peer.flow = Flow::Snapshot;
                 self.owed.effects.snapshots.push(id);
-                self.owed
-                    .effects
-                    .events
-                    .push(Event::SnapshotNeeded { by: id, matched });
+                self.owed.effects.events.push(Event::SnapshotNeeded { by: id, matched });
             }
         }
     }
@@ -273,9 +219,7 @@ impl<P: Payload> Desk<'_, P> {
             return;
         };
         let last = self.log.last().index;
-        while *next <= last
-            && inflight.has_room(self.config.window_weight, self.config.window_messages)
-        {
+        while *next <= last && inflight.has_room(self.config.window_weight, self.config.window_messages) {
             let (entries, weight) = self.log.slice(*next, self.config.max_append_weight);
             let previous = next.previous();
             *next = Index(next.0 + entries.len() as u64);
@@ -285,34 +229,17 @@ impl<P: Payload> Desk<'_, P> {
         }
         if peer.commit_told < self.commit.index && *next > self.commit.index {
             peer.commit_told = self.commit.index;
-            self.send(
-                id,
-                Message::Commit {
-                    commit: self.commit,
-                },
-            );
+            self.send(id, Message::Commit { commit: self.commit });
         }
     }
 
     fn send_append(&mut self, to: NodeId, previous: Index, entries: Vec<Entry<P>>) {
         let previous = self.log.id_at(previous).expect("checked against the base");
-        self.send(
-            to,
-            Message::Append {
-                previous,
-                entries,
-                commit: self.commit.index,
-            },
-        );
+        self.send(to, Message::Append { previous, entries, commit: self.commit.index });
     }
 
     fn send(&mut self, to: NodeId, message: Message<P>) {
-        let envelope = Envelope {
-            from: self.config.id,
-            to,
-            term: self.term,
-            message,
-        };
+        let envelope = Envelope { from: self.config.id, to, term: self.term, message };
         self.owed.messages.push((Gate::Now, envelope));
     }
 }

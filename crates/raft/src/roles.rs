@@ -25,44 +25,16 @@ pub(crate) enum Post {
 
 /// Every way from one post to another, and when it is taken.
 pub(crate) const TRANSITIONS: [(Role, Role, &str); 10] = [
-    (
-        Role::Follower,
-        Role::Follower,
-        "another leader or term is heard of",
-    ),
-    (
-        Role::Follower,
-        Role::PreCandidate,
-        "the election timer runs out",
-    ),
+    (Role::Follower, Role::Follower, "another leader or term is heard of"),
+    (Role::Follower, Role::PreCandidate, "the election timer runs out"),
     (Role::Follower, Role::Candidate, "the leader hands over"),
-    (
-        Role::PreCandidate,
-        Role::PreCandidate,
-        "nobody decided in time",
-    ),
-    (
-        Role::PreCandidate,
-        Role::Candidate,
-        "a majority would vote for it",
-    ),
-    (
-        Role::PreCandidate,
-        Role::Follower,
-        "a majority would not, or a leader or later term is heard of",
-    ),
+    (Role::PreCandidate, Role::PreCandidate, "nobody decided in time"),
+    (Role::PreCandidate, Role::Candidate, "a majority would vote for it"),
+    (Role::PreCandidate, Role::Follower, "a majority would not, or a leader or later term is heard of"),
     (Role::Candidate, Role::PreCandidate, "nobody won in time"),
     (Role::Candidate, Role::Leader, "a majority voted for it"),
-    (
-        Role::Candidate,
-        Role::Follower,
-        "a majority did not, or a leader or later term is heard of",
-    ),
-    (
-        Role::Leader,
-        Role::Follower,
-        "a later term, a lost majority, or its own removal",
-    ),
+    (Role::Candidate, Role::Follower, "a majority did not, or a leader or later term is heard of"),
+    (Role::Leader, Role::Follower, "a later term, a lost majority, or its own removal"),
 ];
 
 /// A member that follows, or waits for somebody to follow.
@@ -130,21 +102,12 @@ impl Follower {
 impl Canvass {
     /// Nobody has answered yet.
     pub(crate) fn new(trigger: Trigger, former: Follower) -> Self {
-        Self {
-            trigger,
-            granted: BTreeSet::new(),
-            refused: BTreeMap::new(),
-            former,
-        }
+        Self { trigger, granted: BTreeSet::new(), refused: BTreeMap::new(), former }
     }
 
     /// What `id` answered so far.
     pub(crate) fn answer(&self, id: NodeId) -> Option<bool> {
-        if self.granted.contains(&id) {
-            Some(true)
-        } else {
-            self.refused.contains_key(&id).then_some(false)
-        }
+        if self.granted.contains(&id) { Some(true) } else { self.refused.contains_key(&id).then_some(false) }
     }
 }
 
@@ -153,33 +116,20 @@ impl<P: Payload> Raft<P> {
     pub(crate) fn stand(&mut self, post: Post, cause: Cause) {
         let (from, to) = (self.post.role(), post.role());
         let legal = TRANSITIONS.iter().any(|(a, b, _)| (*a, *b) == (from, to));
-        assert!(
-            legal,
-            "{} went from {from} to {to}: {cause}",
-            self.config.id
-        );
+        assert!(legal, "{} went from {from} to {to}: {cause}", self.config.id);
         self.post = post;
         self.announce(cause);
     }
 
     /// Tells the world if role, term or leader are not what it was told last.
     pub(crate) fn announce(&mut self, cause: Cause) {
-        let standing = Standing {
-            role: self.role(),
-            term: self.ballot.term,
-            leader: self.leader(),
-            cause,
-        };
+        let standing = Standing { role: self.role(), term: self.ballot.term, leader: self.leader(), cause };
         let shown = &self.standing;
-        if (standing.role, standing.term, standing.leader) == (shown.role, shown.term, shown.leader)
-        {
+        if (standing.role, standing.term, standing.leader) == (shown.role, shown.term, shown.leader) {
             return;
         }
         self.standing = standing.clone();
-        self.owed
-            .effects
-            .events
-            .push(Event::Stands(standing.clone()));
+        self.owed.effects.events.push(Event::Stands(standing.clone()));
         self.owed.effects.standing = Some(standing);
     }
 
@@ -203,11 +153,7 @@ impl<P: Payload> Raft<P> {
 
     /// Follows `leader`, or nobody yet, in `term`. Whatever the present post owes is settled.
     pub(crate) fn follow(&mut self, term: Term, leader: Option<NodeId>, cause: Cause) {
-        assert!(
-            term >= self.ballot.term,
-            "the term would go back from {} to {term}",
-            self.ballot.term
-        );
+        assert!(term >= self.ballot.term, "the term would go back from {} to {term}", self.ballot.term);
         self.leave_post(leader, &cause);
         let same_term = term == self.ballot.term;
         if !same_term {
@@ -225,21 +171,9 @@ impl<P: Payload> Raft<P> {
         if leader.is_some() {
             self.owed.effects.timer = Some(Rearm::Election);
         } else if was_leader {
-            self.owed.effects.timer = Some(if deposed {
-                Rearm::Quick
-            } else {
-                Rearm::Election
-            });
+            self.owed.effects.timer = Some(if deposed { Rearm::Quick } else { Rearm::Election });
         }
-        self.stand(
-            Post::Follower(Follower {
-                leader,
-                silent,
-                deposed,
-                ..Follower::default()
-            }),
-            cause,
-        );
+        self.stand(Post::Follower(Follower { leader, silent, deposed, ..Follower::default() }), cause);
     }
 
     /// Settles what only the present post could have answered.
@@ -259,15 +193,8 @@ impl<P: Payload> Raft<P> {
     /// Promises a later term, or a vote.
     pub(crate) fn set_ballot(&mut self, ballot: Ballot) {
         let same_term = ballot.term == self.ballot.term;
-        assert!(
-            ballot.term >= self.ballot.term,
-            "the ballot would go back from {}",
-            self.ballot
-        );
-        assert!(
-            !same_term || self.ballot.vote.is_none() || self.ballot.vote == ballot.vote,
-            "a second vote in a term"
-        );
+        assert!(ballot.term >= self.ballot.term, "the ballot would go back from {}", self.ballot);
+        assert!(!same_term || self.ballot.vote.is_none() || self.ballot.vote == ballot.vote, "a second vote in a term");
         self.ballot = ballot;
         self.owed.ballot = true;
     }

@@ -21,10 +21,7 @@ impl<P: Payload> Raft<P> {
         }
         let last = self.log.last().index;
         if let Some(leader) = self.leading() {
-            leader
-                .peers
-                .values_mut()
-                .for_each(|peer| peer.end_round(last));
+            leader.peers.values_mut().for_each(|peer| peer.end_round(last));
         }
         self.age_transfer();
         self.look_after_disk();
@@ -45,10 +42,7 @@ impl<P: Payload> Raft<P> {
         }
         let voters = membership.all_voters();
         let heard = voters.iter().filter(|&&id| is_heard(id)).count();
-        let cause = Cause::LostMajority {
-            heard,
-            voters: voters.len(),
-        };
+        let cause = Cause::LostMajority { heard, voters: voters.len() };
         self.follow(self.ballot.term, None, cause);
         false
     }
@@ -57,9 +51,7 @@ impl<P: Payload> Raft<P> {
         if !self.durable.is_stalled() {
             return;
         }
-        let busy = self
-            .leading()
-            .is_none_or(|leader| leader.transfer.is_some());
+        let busy = self.leading().is_none_or(|leader| leader.transfer.is_some());
         match self.best_successor() {
             _ if busy => {}
             Some(successor) => self.start_transfer(successor, TransferCause::DiskStalled, None),
@@ -70,20 +62,11 @@ impl<P: Payload> Raft<P> {
     /// Hands over to a member of higher priority that has been well for long enough.
     fn prefer(&mut self) {
         let rounds = self.config.preference_rounds.max(1);
-        let Post::Leader(Leader {
-            peers,
-            transfer: None,
-            ..
-        }) = &self.post
-        else {
+        let Post::Leader(Leader { peers, transfer: None, .. }) = &self.post else {
             return;
         };
         let membership = self.log.membership();
-        let own = if membership.voters.contains(&self.config.id) {
-            membership.priority(self.config.id)
-        } else {
-            0
-        };
+        let own = if membership.voters.contains(&self.config.id) { membership.priority(self.config.id) } else { 0 };
         let preferred = peers
             .iter()
             .filter(|(id, peer)| membership.voters.contains(id) && peer.healthy_rounds() >= rounds)

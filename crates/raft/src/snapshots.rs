@@ -17,17 +17,6 @@ impl<P: Payload> Raft<P> {
         }
     }
 
-    /// What a snapshot of the state after `index` must say of the log; `None` if that place is not in the log
-    /// or was not handed out to apply.
-    #[must_use]
-    pub fn snapshot_at(&self, index: Index) -> Option<SnapshotMeta> {
-        let last = self.log.id_at(index).filter(|_| index <= self.applied)?;
-        Some(SnapshotMeta {
-            last,
-            membership: self.log.membership_at(index).clone(),
-        })
-    }
-
     /// Continues behind a snapshot that a leader sent.
     pub(crate) fn install(&mut self, meta: SnapshotMeta) {
         let last = meta.last;
@@ -49,11 +38,7 @@ impl<P: Payload> Raft<P> {
         }
         self.applied = last.index;
         self.owed.effects.installed = Some(last);
-        while let Some(covered) = self
-            .proposals
-            .first_entry()
-            .filter(|first| first.key().0 <= last.index)
-        {
+        while let Some(covered) = self.proposals.first_entry().filter(|first| first.key().0 <= last.index) {
             let tag = covered.remove();
             self.refuse(tag, Refusal::Covered);
         }
@@ -67,9 +52,8 @@ impl<P: Payload> Raft<P> {
     /// Whether a snapshot can be of this ensemble. A leader holds everything that is committed, so no snapshot
     /// of its own or an earlier term goes beyond its log.
     fn can_be_true(&self, meta: &SnapshotMeta) -> bool {
-        let beyond_leader = matches!(self.post, Post::Leader(_))
-            && meta.last.term <= self.ballot.term
-            && !self.log.holds(meta.last);
+        let beyond_leader =
+            matches!(self.post, Post::Leader(_)) && meta.last.term <= self.ballot.term && !self.log.holds(meta.last);
         is_sound_id(meta.last)
             && meta.last.term < Term(u64::MAX)
             && meta.membership.validate().is_ok()

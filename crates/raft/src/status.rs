@@ -116,11 +116,7 @@ impl<P: Payload> Raft<P> {
             membership_index: self.log.membership_index(),
             leading: match &self.post {
                 Post::Leader(leader) => Some(Leading {
-                    peers: leader
-                        .peers
-                        .iter()
-                        .map(|(&id, peer)| (id, Peer::status(peer)))
-                        .collect(),
+                    peers: leader.peers.iter().map(|(&id, peer)| (id, Peer::status(peer))).collect(),
                     reads_waiting: leader.reads.count(),
                     uncommitted_weight: leader.uncommitted_weight,
                     transfer: leader.transfer.as_ref().map(|transfer| transfer.to),
@@ -134,14 +130,8 @@ impl<P: Payload> Raft<P> {
 impl Display for FlowStatus {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Probe {
-                next,
-                waiting: false,
-            } => write!(f, "probe at {next}"),
-            Self::Probe {
-                next,
-                waiting: true,
-            } => write!(f, "probe at {next}, waiting"),
+            Self::Probe { next, waiting: false } => write!(f, "probe at {next}"),
+            Self::Probe { next, waiting: true } => write!(f, "probe at {next}, waiting"),
             Self::Stream { next, messages, .. } => {
                 write!(f, "stream at {next}, {messages} under way")
             }

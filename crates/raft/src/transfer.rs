@@ -56,8 +56,7 @@ impl<P: Payload> Raft<P> {
         let Post::Leader(leader) = &self.post else {
             return false;
         };
-        self.log.membership().voters.contains(&id)
-            && leader.peers.get(&id).is_some_and(Peer::is_in_contact)
+        self.log.membership().voters.contains(&id) && leader.peers.get(&id).is_some_and(Peer::is_in_contact)
     }
 
     /// The voter that could take over soonest; among equals the one wished for most.
@@ -66,19 +65,11 @@ impl<P: Payload> Raft<P> {
             return None;
         };
         let membership = self.log.membership();
-        let reachable = leader
-            .peers
-            .iter()
-            .filter(|(id, _)| self.is_reachable_voter(**id));
+        let reachable = leader.peers.iter().filter(|(id, _)| self.is_reachable_voter(**id));
         reachable
             .max_by_key(|(id, peer)| {
                 let ready = (peer.is_heard(), peer.is_caught_up());
-                (
-                    ready,
-                    membership.priority(**id),
-                    peer.matched(),
-                    std::cmp::Reverse(**id),
-                )
+                (ready, membership.priority(**id), peer.matched(), std::cmp::Reverse(**id))
             })
             .map(|(&id, _)| id)
     }
@@ -86,13 +77,7 @@ impl<P: Payload> Raft<P> {
     /// Begins handing over.
     pub(crate) fn start_transfer(&mut self, to: NodeId, why: TransferCause, tag: Option<Tag>) {
         let Some(leader) = self.leading() else { return };
-        leader.transfer = Some(Transfer {
-            to,
-            why,
-            tag,
-            told: false,
-            late: false,
-        });
+        leader.transfer = Some(Transfer { to, why, tag, told: false, late: false });
         self.event(Event::TransferStarted { to, why });
         self.push_transfer();
     }
@@ -100,17 +85,10 @@ impl<P: Payload> Raft<P> {
     /// Tells the successor to campaign as soon as it has everything.
     pub(crate) fn push_transfer(&mut self) {
         let last = self.log.last().index;
-        let Some(Leader {
-            transfer: Some(transfer),
-            peers,
-            ..
-        }) = self.leading()
-        else {
+        let Some(Leader { transfer: Some(transfer), peers, .. }) = self.leading() else {
             return;
         };
-        let ready = peers
-            .get(&transfer.to)
-            .is_some_and(|peer| peer.matched() == last);
+        let ready = peers.get(&transfer.to).is_some_and(|peer| peer.matched() == last);
         if ready && !transfer.told {
             transfer.told = true;
             let to = transfer.to;
@@ -120,11 +98,7 @@ impl<P: Payload> Raft<P> {
 
     /// At a heartbeat: the word to campaign may have been lost.
     pub(crate) fn repeat_transfer(&mut self) {
-        if let Some(Leader {
-            transfer: Some(transfer),
-            ..
-        }) = self.leading()
-        {
+        if let Some(Leader { transfer: Some(transfer), .. }) = self.leading() {
             transfer.told = false;
             self.push_transfer();
         }
@@ -148,9 +122,7 @@ impl<P: Payload> Raft<P> {
 
     /// Nothing comes of the transfer under way.
     pub(crate) fn abort_transfer(&mut self, because: Refusal) {
-        let Some(Transfer { to, why, tag, .. }) =
-            self.leading().and_then(|leader| leader.transfer.take())
-        else {
+        let Some(Transfer { to, why, tag, .. }) = self.leading().and_then(|leader| leader.transfer.take()) else {
             return;
         };
         self.event(Event::TransferFailed { to, why, because });
@@ -161,26 +133,15 @@ impl<P: Payload> Raft<P> {
 
     /// The cause to give if `from`, who speaks of a later term, was asked to take over.
     pub(crate) fn handed_over_to(&self, from: NodeId) -> Option<Cause> {
-        let Post::Leader(Leader {
-            transfer: Some(transfer),
-            ..
-        }) = &self.post
-        else {
+        let Post::Leader(Leader { transfer: Some(transfer), .. }) = &self.post else {
             return None;
         };
-        (transfer.to == from).then_some(Cause::HandedOver {
-            to: from,
-            why: transfer.why,
-        })
+        (transfer.to == from).then_some(Cause::HandedOver { to: from, why: transfer.why })
     }
 
     /// This member leads no more: a transfer under way has either done this or come to nothing.
     pub(crate) fn settle_transfer(&mut self, successor: Option<NodeId>, cause: &Cause) {
-        let Post::Leader(Leader {
-            transfer: Some(transfer),
-            ..
-        }) = &self.post
-        else {
+        let Post::Leader(Leader { transfer: Some(transfer), .. }) = &self.post else {
             return;
         };
         let to = transfer.to;

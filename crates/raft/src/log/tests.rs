@@ -16,7 +16,7 @@ enum Change {
     Conflict { back: u64 },
     /// Forget this share (of 8) of the log.
     Compact { eighths: u64 },
-    /// Continue behind a snapshot this far from the end, in this log (`true`) or in another.
+    /// Continue behind a snapshot in the middle of this log, or so far behind its base in another history.
     Rebase { ahead: u64, known: bool },
     /// Hand out a write.
     Drain,
@@ -27,7 +27,7 @@ fn changes() -> impl Strategy<Value = Change> {
         4 => (any::<bool>(), prop::bool::weighted(0.2)).prop_map(|(newer, membership)| Change::Append { newer, membership }),
         2 => (0u64..4).prop_map(|back| Change::Conflict { back }),
         1 => (0u64..=8).prop_map(|eighths| Change::Compact { eighths }),
-        1 => (0u64..3, any::<bool>()).prop_map(|(ahead, known)| Change::Rebase { ahead, known }),
+        1 => (0u64..12, any::<bool>()).prop_map(|(ahead, known)| Change::Rebase { ahead, known }),
         3 => Just(Change::Drain),
     ]
 }
@@ -44,48 +44,23 @@ fn change(log: &mut Log<u8>, change: &Change, seed: u64) {
     let (base, last) = (log.base(), log.last());
     let newer = Term(last.term.0 + 1);
     match *change {
-        Change::Append {
-            newer: is_newer,
-            membership,
-        } => {
-            let term = if is_newer {
-                newer
-            } else {
-                last.term.max(Term(1))
-            };
-            log.append(Entry {
-                term,
-                body: body(membership, seed),
-            });
+        Change::Append { newer: is_newer, membership } => {
+            let term = if is_newer { newer } else { last.term.max(Term(1)) };
+            log.append(Entry { term, body: body(membership, seed) });
         }
         Change::Conflict { back } => {
             let previous = Index(last.index.0.saturating_sub(back).max(base.index.0));
             let previous = log.id_at(previous).expect("within the log");
-            log.splice(
-                previous,
-                vec![Entry {
-                    term: newer,
-                    body: body(seed.is_multiple_of(3), seed),
-                }],
-            );
+            log.splice(previous, vec![Entry { term: newer, body: body(seed.is_multiple_of(3), seed) }]);
         }
         Change::Compact { eighths } => {
-            log.compact(Index(
-                base.index.0 + last.index.ahead_of(base.index) * eighths / 8,
-            ));
+            log.compact(Index(base.index.0 + last.index.ahead_of(base.index) * eighths / 8));
         }
         Change::Rebase { ahead, known } => {
             let middle = Index(base.index.0.midpoint(last.index.0));
             let id = log.id_at(middle).expect("within the log");
-            let id = if known && id.index.0 > 0 {
-                id
-            } else {
-                LogId::new(newer, Index(last.index.0 + 1 + ahead))
-            };
-            log.rebase(SnapshotMeta {
-                last: id,
-                membership: Membership::of_voters([NodeId(9)]),
-            });
+            let id = if known && id.index.0 > 0 { id } else { LogId::new(newer, Index(base.index.0 + 1 + ahead)) };
+            log.rebase(SnapshotMeta { last: id, membership: Membership::of_voters([NodeId(9)]) });
         }
         Change::Drain => {}
     }
@@ -113,21 +88,10 @@ proptest! {
 
 #[test]
 fn a_slice_is_never_empty_if_there_is_something_to_send() {
-    let mut log: Log<u8> = Log::restore(
-        SnapshotMeta {
-            last: LogId::default(),
-            membership: Membership::default(),
-        },
-        vec![],
-    );
-    log.append(Entry {
-        term: Term(1),
-        body: Body::Noop,
-    });
-    log.append(Entry {
-        term: Term(1),
-        body: Body::Noop,
-    });
+    let mut log: Log<u8> =
+        Log::restore(SnapshotMeta { last: LogId::default(), membership: Membership::default() }, vec![]);
+    log.append(Entry { term: Term(1), body: Body::Noop });
+    log.append(Entry { term: Term(1), body: Body::Noop });
     assert_eq!(log.slice(Index(1), 0).0.len(), 1);
     assert_eq!(log.slice(Index(1), usize::MAX).0.len(), 2);
     assert_eq!(log.slice(Index(3), usize::MAX).0.len(), 0);
@@ -135,30 +99,13 @@ fn a_slice_is_never_empty_if_there_is_something_to_send() {
 
 #[test]
 fn the_place_where_logs_may_agree_is_found_by_term() {
-    let mut log: Log<u8> = Log::restore(
-        SnapshotMeta {
-            last: LogId::default(),
-            membership: Membership::default(),
-        },
-        vec![],
-    );
+    let mut log: Log<u8> =
+        Log::restore(SnapshotMeta { last: LogId::default(), membership: Membership::default() }, vec![]);
     for term in [1, 1, 2, 2, 5, 5] {
-        log.append(Entry {
-            term: Term(term),
-            body: Body::Noop,
-        });
+        log.append(Entry { term: Term(term), body: Body::Noop });
     }
-    assert_eq!(
-        log.last_of_term(Index(6), Term(4)),
-        LogId::new(Term(2), Index(4))
-    );
-    assert_eq!(
-        log.last_of_term(Index(3), Term(9)),
-        LogId::new(Term(2), Index(3))
-    );
+    assert_eq!(log.last_of_term(Index(6), Term(4)), LogId::new(Term(2), Index(4)));
+    assert_eq!(log.last_of_term(Index(3), Term(9)), LogId::new(Term(2), Index(3)));
     assert_eq!(log.last_of_term(Index(6), Term(0)), LogId::default());
-    assert_eq!(
-        log.last_of_term(Index(99), Term(5)),
-        LogId::new(Term(5), Index(6))
-    );
+    assert_eq!(log.last_of_term(Index(99), Term(5)), LogId::new(Term(5), Index(6)));
 }

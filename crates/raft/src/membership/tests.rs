@@ -40,10 +40,7 @@ fn a_voter_can_become_a_learner_and_votes_until_that_is_settled() {
 #[test]
 fn promoted_learners_are_voters_and_learners_no_more() {
     let mut before = voters(&[1, 2, 3]);
-    before.learners = BTreeMap::from([
-        (NodeId(4), Learner { promote: true }),
-        (NodeId(5), Learner::default()),
-    ]);
+    before.learners = BTreeMap::from([(NodeId(4), Learner { promote: true }), (NodeId(5), Learner::default())]);
     let after = before.promoted(&BTreeSet::from([NodeId(4)]));
     assert_eq!(after.to_string(), "{n1 n2 n3 n4} +n5");
     assert_eq!(after.validate_target(), Ok(()));
@@ -51,30 +48,15 @@ fn promoted_learners_are_voters_and_learners_no_more() {
 
 #[test]
 fn what_cannot_be_a_membership_is_named() {
-    assert_eq!(
-        Membership::default().validate(),
-        Err(InvalidMembership::NoVoters)
-    );
+    assert_eq!(Membership::default().validate(), Err(InvalidMembership::NoVoters));
     let mut both = voters(&[1, 2]);
     both.learners.insert(NodeId(2), Learner::default());
-    assert_eq!(
-        both.validate(),
-        Err(InvalidMembership::VoterAndLearner(NodeId(2)))
-    );
+    assert_eq!(both.validate(), Err(InvalidMembership::VoterAndLearner(NodeId(2))));
     let mut stranger = voters(&[1]);
     stranger.priorities.insert(NodeId(9), 1);
-    assert_eq!(
-        stranger.validate(),
-        Err(InvalidMembership::PriorityOfStranger(NodeId(9)))
-    );
+    assert_eq!(stranger.validate(), Err(InvalidMembership::PriorityOfStranger(NodeId(9))));
     let mut zero = voters(&[1]);
     zero.priorities.insert(NodeId(1), 0);
-    assert_eq!(
-        zero.validate(),
-        Err(InvalidMembership::ZeroPriority(NodeId(1)))
-    );
-    assert_eq!(
-        voters(&[1]).towards(&voters(&[2])).validate_target(),
-        Err(InvalidMembership::Joint)
-    );
+    assert_eq!(zero.validate(), Err(InvalidMembership::ZeroPriority(NodeId(1))));
+    assert_eq!(voters(&[1]).towards(&voters(&[2])).validate_target(), Err(InvalidMembership::Joint));
 }

@@ -10,17 +10,8 @@ fn ms(milliseconds: u64) -> u64 {
 }
 
 fn telling(timer: Option<Rearm>, role: Option<Role>) -> Effects<u8> {
-    let standing = |role| Standing {
-        role,
-        term: Term(1),
-        leader: Some(NodeId(1)),
-        cause: Cause::Started,
-    };
-    Effects {
-        timer,
-        standing: role.map(standing),
-        ..Effects::default()
-    }
+    let standing = |role| Standing { role, term: Term(1), leader: Some(NodeId(1)), cause: Cause::Started };
+    Effects { timer, standing: role.map(standing), ..Effects::default() }
 }
 
 /// Every edge up to `until`, with its time, when the pacer is asked exactly when it wants to be.
@@ -42,10 +33,7 @@ fn a_follower_that_hears_nothing_is_silent_first_and_campaigns_later() {
         let edges = edges(&mut pacer, ms(600));
         assert_eq!(edges[0], (ms(300), Edge::LeaderSilent), "seed {seed}");
         let (at, edge) = edges[1];
-        assert!(
-            edge == Edge::ElectionDue && at >= ms(300) && at <= ms(600),
-            "seed {seed}: {edge:?} at {at}"
-        );
+        assert!(edge == Edge::ElectionDue && at >= ms(300) && at <= ms(600), "seed {seed}: {edge:?} at {at}");
     }
 }
 
@@ -64,10 +52,7 @@ fn evidence_brings_the_election_within_ten_milliseconds_and_leaves_the_silence_a
         let mut pacer = Pacer::new(Timing::default(), seed, 0);
         pacer.observe(&telling(Some(Rearm::Quick), None), ms(100));
         let edges = edges(&mut pacer, ms(110));
-        assert!(
-            matches!(edges[..], [(at, Edge::ElectionDue)] if at >= ms(100)),
-            "seed {seed}: {edges:?}"
-        );
+        assert!(matches!(edges[..], [(at, Edge::ElectionDue)] if at >= ms(100)), "seed {seed}: {edges:?}");
     }
 }
 
@@ -76,30 +61,13 @@ fn a_leader_beats_and_asks_itself_for_a_majority_at_fixed_times() {
     let mut pacer = Pacer::new(Timing::default(), 1, 0);
     pacer.observe(&telling(Some(Rearm::Election), Some(Role::Leader)), ms(10));
     let edges = edges(&mut pacer, ms(610));
-    let beats: Vec<u64> = edges
-        .iter()
-        .filter(|(_, edge)| *edge == Edge::HeartbeatDue)
-        .map(|(at, _)| *at)
-        .collect();
-    let rounds: Vec<u64> = edges
-        .iter()
-        .filter(|(_, edge)| *edge == Edge::ElectionDue)
-        .map(|(at, _)| *at)
-        .collect();
-    assert_eq!(
-        beats,
-        (1..=12).map(|beat| ms(10 + 50 * beat)).collect::<Vec<_>>()
-    );
+    let beats: Vec<u64> = edges.iter().filter(|(_, edge)| *edge == Edge::HeartbeatDue).map(|(at, _)| *at).collect();
+    let rounds: Vec<u64> = edges.iter().filter(|(_, edge)| *edge == Edge::ElectionDue).map(|(at, _)| *at).collect();
+    assert_eq!(beats, (1..=12).map(|beat| ms(10 + 50 * beat)).collect::<Vec<_>>());
     assert_eq!(rounds, [ms(310), ms(610)]);
     assert!(edges.iter().all(|(_, edge)| *edge != Edge::LeaderSilent));
-    pacer.observe(
-        &telling(Some(Rearm::Election), Some(Role::Follower)),
-        ms(620),
-    );
-    assert!(
-        super::tests::edges(&mut pacer, ms(700)).is_empty(),
-        "a follower beats no more"
-    );
+    pacer.observe(&telling(Some(Rearm::Election), Some(Role::Follower)), ms(620));
+    assert!(super::tests::edges(&mut pacer, ms(700)).is_empty(), "a follower beats no more");
 }
 
 #[test]
@@ -126,33 +94,17 @@ fn the_same_seed_gives_the_same_edges_and_another_gives_others() {
 #[test]
 fn foolish_timings_are_named() {
     assert!(Timing::default().warnings().is_empty());
-    let foolish = Timing {
-        heartbeat: ms(200),
-        election_min: ms(300),
-        election_max: ms(300),
-        quick_max: 0,
-    };
+    let foolish = Timing { heartbeat: ms(200), election_min: ms(300), election_max: ms(300), quick_max: 0 };
     let (min, max) = (foolish.election_min, foolish.election_max);
     assert_eq!(
         foolish.warnings(),
         [
-            FoolishTiming::NoSpread {
-                election_min: min,
-                election_max: max
-            },
-            FoolishTiming::FewHeartbeats {
-                heartbeat: foolish.heartbeat,
-                election_min: min
-            },
+            FoolishTiming::NoSpread { election_min: min, election_max: max },
+            FoolishTiming::FewHeartbeats { heartbeat: foolish.heartbeat, election_min: min },
         ]
     );
     // Whatever the values, the pacer ends.
-    let zero = Timing {
-        heartbeat: 0,
-        election_min: 0,
-        election_max: 0,
-        quick_max: 0,
-    };
+    let zero = Timing { heartbeat: 0, election_min: 0, election_max: 0, quick_max: 0 };
     let mut pacer = Pacer::new(zero, 1, 0);
     pacer.observe(&telling(None, Some(Role::Leader)), 0);
     assert!(edges(&mut pacer, 100).len() < 500);

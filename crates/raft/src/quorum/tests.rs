@@ -12,13 +12,7 @@ use crate::types::NodeId;
 fn majorities(voters: &BTreeSet<NodeId>) -> Vec<BTreeSet<NodeId>> {
     let list: Vec<NodeId> = voters.iter().copied().collect();
     (0u32..1 << list.len())
-        .map(|mask| {
-            list.iter()
-                .enumerate()
-                .filter(|(bit, _)| mask >> bit & 1 == 1)
-                .map(|(_, &id)| id)
-                .collect()
-        })
+        .map(|mask| list.iter().enumerate().filter(|(bit, _)| mask >> bit & 1 == 1).map(|(_, &id)| id).collect())
         .filter(|subset: &BTreeSet<NodeId>| subset.len() * 2 > list.len())
         .collect()
 }
@@ -30,14 +24,7 @@ fn quorums(membership: &Membership) -> Vec<BTreeSet<NodeId>> {
         return incoming;
     }
     let outgoing = majorities(&membership.outgoing);
-    incoming
-        .iter()
-        .flat_map(|one| {
-            outgoing
-                .iter()
-                .map(|other| one.union(other).copied().collect())
-        })
-        .collect()
+    incoming.iter().flat_map(|one| outgoing.iter().map(|other| one.union(other).copied().collect())).collect()
 }
 
 fn naive_agreed(membership: &Membership, values: &BTreeMap<NodeId, u64>) -> u64 {
@@ -47,15 +34,9 @@ fn naive_agreed(membership: &Membership, values: &BTreeMap<NodeId, u64>) -> u64 
 
 fn naive_outcome(membership: &Membership, answers: &BTreeMap<NodeId, Option<bool>>) -> Outcome {
     let quorums = quorums(membership);
-    if quorums
-        .iter()
-        .any(|quorum| quorum.iter().all(|id| answers[id] == Some(true)))
-    {
+    if quorums.iter().any(|quorum| quorum.iter().all(|id| answers[id] == Some(true))) {
         Outcome::Won
-    } else if quorums
-        .iter()
-        .any(|quorum| quorum.iter().all(|id| answers[id] != Some(false)))
-    {
+    } else if quorums.iter().any(|quorum| quorum.iter().all(|id| answers[id] != Some(false))) {
         Outcome::Open
     } else {
         Outcome::Lost
@@ -67,16 +48,10 @@ fn voters() -> impl Strategy<Value = BTreeSet<NodeId>> {
 }
 
 fn memberships() -> impl Strategy<Value = Membership> {
-    (voters(), voters()).prop_map(|(voters, outgoing)| Membership {
-        voters,
-        outgoing,
-        ..Membership::default()
-    })
+    (voters(), voters()).prop_map(|(voters, outgoing)| Membership { voters, outgoing, ..Membership::default() })
 }
 
-fn for_everybody<V: std::fmt::Debug>(
-    value: impl Strategy<Value = V>,
-) -> impl Strategy<Value = BTreeMap<NodeId, V>> {
+fn for_everybody<V: std::fmt::Debug>(value: impl Strategy<Value = V>) -> impl Strategy<Value = BTreeMap<NodeId, V>> {
     proptest::collection::vec(value, 7).prop_map(|values| (1..).map(NodeId).zip(values).collect())
 }
 

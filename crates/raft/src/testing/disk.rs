@@ -16,10 +16,7 @@ pub struct Disk<P> {
 
 impl<P: Payload> Disk<P> {
     pub(super) fn new(durable: Recovered<P>) -> Self {
-        Self {
-            durable,
-            pending: VecDeque::new(),
-        }
+        Self { durable, pending: VecDeque::new() }
     }
 
     /// What a crash now would leave at least.
@@ -31,8 +28,7 @@ impl<P: Payload> Disk<P> {
     /// Marks entries as lost, as a recovery would after damage behind acknowledged data.
     pub fn damage(&mut self, from: Index) {
         let missing = self.durable.last();
-        let kept =
-            usize::try_from(from.0 - 1 - self.durable.base.last.index.0).expect("behind the base");
+        let kept = usize::try_from(from.0 - 1 - self.durable.base.last.index.0).expect("behind the base");
         self.durable.entries.truncate(kept);
         self.durable.missing = Some(missing);
     }
@@ -51,14 +47,8 @@ impl<P: Payload> Disk<P> {
     pub(super) fn finish(&mut self) -> Option<Ticket> {
         let write = self.pending.pop_front()?;
         let ticket = write.ticket;
-        self.durable
-            .absorb(write)
-            .expect("writes follow each other");
-        if self
-            .durable
-            .missing
-            .is_some_and(|missing| self.durable.last() >= missing)
-        {
+        self.durable.absorb(write).expect("writes follow each other");
+        if self.durable.missing.is_some_and(|missing| self.durable.last() >= missing) {
             self.durable.missing = None;
         }
         Some(ticket)
@@ -75,46 +65,21 @@ impl<P: Payload> Disk<P> {
     pub(super) fn check_will_equal(&self, raft: &Raft<P>) {
         let mut future = self.durable.clone();
         for write in &self.pending {
-            future
-                .absorb(write.clone())
-                .expect("writes follow each other");
+            future.absorb(write.clone()).expect("writes follow each other");
         }
-        assert!(
-            future.ballot == raft.ballot,
-            "the disk will hold the ballot {}, not {}",
-            future.ballot,
-            raft.ballot
-        );
-        assert!(
-            future.base.last == raft.log.base(),
-            "the disk will start behind {}",
-            future.base.last
-        );
-        assert!(
-            future.last() == raft.log.last(),
-            "the disk will end at {}, not {}",
-            future.last(),
-            raft.log.last()
-        );
-        assert!(
-            future.membership() == raft.log.membership(),
-            "the disk will hold another membership"
-        );
+        assert!(future.ballot == raft.ballot, "the disk will hold the ballot {}, not {}", future.ballot, raft.ballot);
+        assert!(future.base.last == raft.log.base(), "the disk will start behind {}", future.base.last);
+        assert!(future.last() == raft.log.last(), "the disk will end at {}, not {}", future.last(), raft.log.last());
+        assert!(future.membership() == raft.log.membership(), "the disk will hold another membership");
         for (place, entry) in (raft.log.base().index.0 + 1..).zip(&future.entries) {
-            assert!(
-                raft.log.get(Index(place)) == Some(entry),
-                "the disk will hold another entry at {place}"
-            );
+            assert!(raft.log.get(Index(place)) == Some(entry), "the disk will hold another entry at {place}");
         }
     }
 
     /// What the core believes to be durable is.
     pub(super) fn check_mirror(&self, raft: &Raft<P>) {
         let (start, to) = (self.durable.base.last.index, raft.durable.to());
-        assert!(
-            raft.durable.ballot() == self.durable.ballot,
-            "the mirror holds another ballot than the disk"
-        );
+        assert!(raft.durable.ballot() == self.durable.ballot, "the mirror holds another ballot than the disk");
         assert!(
             to <= self.durable.last().index,
             "the mirror believes in {to}, the disk ends at {}",
@@ -122,10 +87,7 @@ impl<P: Payload> Disk<P> {
         );
         for (place, entry) in (start.0 + 1..=to.0).zip(&self.durable.entries) {
             let in_memory = raft.log.get(Index(place));
-            assert!(
-                in_memory.is_none_or(|held| held == entry),
-                "the mirror believes in another entry at {place}"
-            );
+            assert!(in_memory.is_none_or(|held| held == entry), "the mirror believes in another entry at {place}");
         }
     }
 }

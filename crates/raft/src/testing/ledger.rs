@@ -53,11 +53,7 @@ impl<P: Payload> Ledger<P> {
     /// How far anybody has applied.
     #[must_use]
     pub fn committed(&self) -> Index {
-        self.committed
-            .keys()
-            .next_back()
-            .copied()
-            .unwrap_or_default()
+        self.committed.keys().next_back().copied().unwrap_or_default()
     }
 
     /// How many leaders there were.
@@ -87,10 +83,7 @@ impl<P: Payload> Ledger<P> {
     /// How many settled changes of membership are committed.
     #[must_use]
     pub fn reconfigurations(&self) -> usize {
-        self.committed
-            .values()
-            .filter(|fact| matches!(&fact.body, Body::Membership(m) if !m.is_joint()))
-            .count()
+        self.committed.values().filter(|fact| matches!(&fact.body, Body::Membership(m) if !m.is_joint())).count()
     }
 
     pub(super) fn read_began(&mut self, id: NodeId, tag: Tag) {
@@ -110,17 +103,9 @@ impl<P: Payload> Ledger<P> {
         let term = raft.ballot.term;
         let leader = *self.leaders.entry(term).or_insert(id);
         assert!(leader == id, "both {leader} and {id} lead term {term}");
-        for (&index, fact) in self
-            .committed
-            .iter()
-            .filter(|(_, fact)| fact.known_in < term)
-        {
+        for (&index, fact) in self.committed.iter().filter(|(_, fact)| fact.known_in < term) {
             let held = index <= raft.log.base().index || raft.log.term_at(index) == Some(fact.term);
-            assert!(
-                held,
-                "{id} leads term {term} without the committed entry {index}@{}",
-                fact.term
-            );
+            assert!(held, "{id} leads term {term} without the committed entry {index}@{}", fact.term);
         }
     }
 
@@ -131,49 +116,27 @@ impl<P: Payload> Ledger<P> {
         }
         for committed in &effects.apply {
             let place = committed.index;
-            let fact = Fact {
-                term: committed.term,
-                body: committed.body.clone(),
-                known_in: raft.ballot.term,
-            };
-            assert!(
-                !self.overwritten.contains(&LogId::new(fact.term, place)),
-                "{place} was reported overwritten"
-            );
+            let fact = Fact { term: committed.term, body: committed.body.clone(), known_in: raft.ballot.term };
+            assert!(!self.overwritten.contains(&LogId::new(fact.term, place)), "{place} was reported overwritten");
             let known = self.committed.entry(place).or_insert_with(|| fact.clone());
             let same = known.term == fact.term && known.body == fact.body;
-            assert!(
-                same,
-                "{id} applies {fact:?} at {place}, where {known:?} was applied before"
-            );
+            assert!(same, "{id} applies {fact:?} at {place}, where {known:?} was applied before");
             known.known_in = known.known_in.min(fact.known_in);
             if let Some(tag) = committed.tag {
-                assert!(
-                    self.acknowledged.insert(tag),
-                    "{tag:?} is acknowledged twice"
-                );
+                assert!(self.acknowledged.insert(tag), "{tag:?} is acknowledged twice");
             }
         }
         for &(tag, refusal) in &effects.refused {
             self.reads.remove(&(id, tag));
             if let (Refusal::Overwritten, Some(proposed)) = (refusal, self.proposed.get(&tag)) {
                 let fact = self.committed.get(&proposed.index);
-                assert!(
-                    fact.is_none_or(|fact| fact.term != proposed.term),
-                    "{tag:?} is committed, not overwritten"
-                );
+                assert!(fact.is_none_or(|fact| fact.term != proposed.term), "{tag:?} is committed, not overwritten");
                 self.overwritten.insert(*proposed);
             }
         }
         for &(tag, index) in &effects.reads {
-            let least = self
-                .reads
-                .remove(&(id, tag))
-                .expect("a read is answered once, and only if asked");
-            assert!(
-                index >= least,
-                "a read on {id} is served at {index}, but {least} was applied before it began"
-            );
+            let least = self.reads.remove(&(id, tag)).expect("a read is answered once, and only if asked");
+            assert!(index >= least, "a read on {id} is served at {index}, but {least} was applied before it began");
         }
     }
 }

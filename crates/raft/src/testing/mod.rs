@@ -110,18 +110,13 @@ impl<P: Payload> Cluster<P> {
             applied: Index::ZERO,
             done: Ticket::NONE,
         };
-        assert!(
-            self.members.insert(id, member).is_none(),
-            "{id} is there already"
-        );
+        assert!(self.members.insert(id, member).is_none(), "{id} is there already");
         self.restart(id);
     }
 
     /// The members that run.
     pub fn running(&self) -> impl Iterator<Item = (NodeId, &Raft<P>)> {
-        self.members
-            .iter()
-            .filter_map(|(&id, member)| member.raft.as_ref().map(|raft| (id, raft)))
+        self.members.iter().filter_map(|(&id, member)| member.raft.as_ref().map(|raft| (id, raft)))
     }
 
     /// The running core of `id`.
@@ -136,9 +131,7 @@ impl<P: Payload> Cluster<P> {
     /// Whether `id` runs.
     #[must_use]
     pub fn is_running(&self, id: NodeId) -> bool {
-        self.members
-            .get(&id)
-            .is_some_and(|member| member.raft.is_some())
+        self.members.get(&id).is_some_and(|member| member.raft.is_some())
     }
 
     /// Something happens to `id`, and is drained at once. Nothing happens to a member that is down.
@@ -149,11 +142,7 @@ impl<P: Payload> Cluster<P> {
 
     /// Something happens to `id`; what follows from it is owed.
     pub fn step(&mut self, id: NodeId, input: Input<P>) {
-        let Some(raft) = self
-            .members
-            .get_mut(&id)
-            .and_then(|member| member.raft.as_mut())
-        else {
+        let Some(raft) = self.members.get_mut(&id).and_then(|member| member.raft.as_mut()) else {
             return;
         };
         if let Input::Read(tag) = &input {
@@ -178,17 +167,11 @@ impl<P: Payload> Cluster<P> {
         }
         member.disk.check_will_equal(raft);
         if let Some(installed) = effects.installed {
-            assert!(
-                installed.index > member.applied,
-                "an installed snapshot would take the state back"
-            );
+            assert!(installed.index > member.applied, "an installed snapshot would take the state back");
             member.applied = installed.index;
         }
         for committed in &effects.apply {
-            assert!(
-                committed.index == member.applied.next(),
-                "entries are applied in order, each once"
-            );
+            assert!(committed.index == member.applied.next(), "entries are applied in order, each once");
             member.applied = committed.index;
         }
         self.ledger.note(id, raft, &effects);
@@ -200,12 +183,8 @@ impl<P: Payload> Cluster<P> {
             }
         }
         for &to in &effects.snapshots {
-            let meta = member
-                .snapshot
-                .clone()
-                .expect("the log was compacted, so there is a snapshot");
-            self.snapshots
-                .push_back(SnapshotUnderWay { from: id, to, meta });
+            let meta = member.snapshot.clone().expect("the log was compacted, so there is a snapshot");
+            self.snapshots.push_back(SnapshotUnderWay { from: id, to, meta });
         }
         effects
     }
@@ -220,13 +199,10 @@ impl<P: Payload> Cluster<P> {
         };
         member.done = ticket;
         // A gate opens in order: what was held later waits for later writes, or for none at all.
-        let (ready, held) = std::mem::take(&mut member.held)
-            .into_iter()
-            .partition(|held| held.after <= ticket);
+        let (ready, held) = std::mem::take(&mut member.held).into_iter().partition(|held| held.after <= ticket);
         member.held = held;
         let ready: VecDeque<Outgoing<P>> = ready;
-        self.wire
-            .extend(ready.into_iter().map(|outgoing| outgoing.envelope));
+        self.wire.extend(ready.into_iter().map(|outgoing| outgoing.envelope));
         self.input(id, Input::Written(ticket))
     }
 
@@ -238,11 +214,7 @@ impl<P: Payload> Cluster<P> {
     }
 
     /// A snapshot under way arrives, or is lost. The effects are the receiver's and the sender's.
-    pub fn deliver_snapshot(
-        &mut self,
-        position: usize,
-        arrives: bool,
-    ) -> Option<(Effects<P>, Effects<P>)> {
+    pub fn deliver_snapshot(&mut self, position: usize, arrives: bool) -> Option<(Effects<P>, Effects<P>)> {
         let SnapshotUnderWay { from, to, meta } = self.snapshots.remove(position)?;
         let delivered = arrives && self.is_running(to);
         let at = meta.last;
@@ -255,10 +227,7 @@ impl<P: Payload> Cluster<P> {
                 installed = self.input(to, Input::Install(meta));
             }
         }
-        Some((
-            installed,
-            self.input(from, Input::SnapshotSent { to, at, delivered }),
-        ))
+        Some((installed, self.input(from, Input::SnapshotSent { to, at, delivered })))
     }
 
     /// `id` makes a snapshot of its state, as far as it is applied and its disk has the log, and compacts.
@@ -270,11 +239,8 @@ impl<P: Payload> Cluster<P> {
             return Effects::default();
         };
         let upto = upto.min(member.applied).min(raft.durable.to());
-        let newer = member
-            .snapshot
-            .as_ref()
-            .is_none_or(|snapshot| snapshot.last.index < upto);
-        if newer && let Some(meta) = raft.snapshot_at(upto) {
+        let newer = member.snapshot.as_ref().is_none_or(|snapshot| snapshot.last.index < upto);
+        if newer && let Some(meta) = raft.meta_at(upto) {
             member.snapshot = Some(meta);
         }
         self.input(id, Input::Compact(upto))
@@ -290,10 +256,8 @@ impl<P: Payload> Cluster<P> {
         member.disk.crash(survive);
         self.ledger.forget_reads(id);
         // Whoever was sending or receiving a snapshot hears that nothing came of it.
-        while let Some(position) = self
-            .snapshots
-            .iter()
-            .position(|under_way| under_way.from == id || under_way.to == id)
+        while let Some(position) =
+            self.snapshots.iter().position(|under_way| under_way.from == id || under_way.to == id)
         {
             self.deliver_snapshot(position, false);
         }
@@ -309,10 +273,7 @@ impl<P: Payload> Cluster<P> {
         }
         let mut recovered = member.disk.durable().clone();
         recovered.loaded.clone_from(&member.snapshot);
-        member.applied = member
-            .snapshot
-            .as_ref()
-            .map_or(Index::ZERO, |snapshot| snapshot.last.index);
+        member.applied = member.snapshot.as_ref().map_or(Index::ZERO, |snapshot| snapshot.last.index);
         member.done = Ticket::NONE;
         member.raft = Some(Raft::restore(member.config.clone(), recovered));
         self.drain(id)
@@ -351,12 +312,7 @@ fn check_logs_match<P: Payload>(one: &Raft<P>, other: &Raft<P>) {
         let (left, right) = (one.log.get(index), other.log.get(index));
         if same || left.map(|entry| entry.term) == right.map(|entry| entry.term) {
             let id: Option<LogId> = one.log.id_at(index);
-            assert!(
-                left == right,
-                "{} and {} disagree at {id:?}",
-                one.config.id,
-                other.config.id
-            );
+            assert!(left == right, "{} and {} disagree at {id:?}", one.config.id, other.config.id);
             same = true;
         }
         index = index.previous();

@@ -22,32 +22,15 @@ fn ids() -> impl Strategy<Value = LogId> {
 fn memberships() -> impl Strategy<Value = Membership> {
     let set = || prop::collection::btree_set((0u64..5).prop_map(NodeId), 0..4);
     (set(), set(), set()).prop_map(|(voters, outgoing, learners)| {
-        let learners = learners
-            .into_iter()
-            .map(|id| (id, Learner { promote: true }))
-            .collect();
-        Membership {
-            voters,
-            outgoing,
-            learners,
-            ..Membership::default()
-        }
+        let learners = learners.into_iter().map(|id| (id, Learner { promote: true })).collect();
+        Membership { voters, outgoing, learners, ..Membership::default() }
     })
 }
 
 fn entries() -> impl Strategy<Value = Vec<Entry<u8>>> {
-    let body = prop_oneof![
-        Just(Body::Noop),
-        any::<u8>().prop_map(Body::Command),
-        memberships().prop_map(Body::Membership)
-    ];
-    prop::collection::vec(
-        (numbers(), body).prop_map(|(term, body)| Entry {
-            term: Term(term),
-            body,
-        }),
-        0..4,
-    )
+    let body =
+        prop_oneof![Just(Body::Noop), any::<u8>().prop_map(Body::Command), memberships().prop_map(Body::Membership)];
+    prop::collection::vec((numbers(), body).prop_map(|(term, body)| Entry { term: Term(term), body }), 0..4)
 }
 
 fn refusals() -> impl Strategy<Value = Option<VoteRefusal>> {
@@ -57,27 +40,16 @@ fn refusals() -> impl Strategy<Value = Option<VoteRefusal>> {
 fn messages() -> impl Strategy<Value = Message<u8>> {
     prop_oneof![
         ids().prop_map(|last| Message::AskPreVote { last }),
-        (numbers(), refusals()).prop_map(|(asked, refusal)| Message::PreVote {
-            asked: Term(asked),
-            refusal
-        }),
+        (numbers(), refusals()).prop_map(|(asked, refusal)| Message::PreVote { asked: Term(asked), refusal }),
         (ids(), any::<bool>()).prop_map(|(last, transfer)| Message::AskVote { last, transfer }),
-        (numbers(), refusals()).prop_map(|(asked, refusal)| Message::Vote {
-            asked: Term(asked),
-            refusal
-        }),
+        (numbers(), refusals()).prop_map(|(asked, refusal)| Message::Vote { asked: Term(asked), refusal }),
         (ids(), entries(), numbers()).prop_map(|(previous, entries, commit)| Message::Append {
             previous,
             entries,
             commit: Index(commit)
         }),
-        numbers().prop_map(|matched| Message::Appended {
-            matched: Index(matched)
-        }),
-        (numbers(), ids()).prop_map(|(previous, hint)| Message::Rejected {
-            previous: Index(previous),
-            hint
-        }),
+        numbers().prop_map(|matched| Message::Appended { matched: Index(matched) }),
+        (numbers(), ids()).prop_map(|(previous, hint)| Message::Rejected { previous: Index(previous), hint }),
         (ids(), numbers()).prop_map(|(commit, round)| Message::Heartbeat { commit, round }),
         numbers().prop_map(|round| Message::Alive { round }),
         ids().prop_map(|commit| Message::Commit { commit }),
@@ -87,19 +59,11 @@ fn messages() -> impl Strategy<Value = Message<u8>> {
 }
 
 fn inputs() -> impl Strategy<Value = Input<u8>> {
-    let received =
-        (0u64..6, 1u64..4, numbers(), messages()).prop_map(|(from, to, term, message)| {
-            Input::Received(Envelope {
-                from: NodeId(from),
-                to: NodeId(to),
-                term: Term(term),
-                message,
-            })
-        });
+    let received = (0u64..6, 1u64..4, numbers(), messages()).prop_map(|(from, to, term, message)| {
+        Input::Received(Envelope { from: NodeId(from), to: NodeId(to), term: Term(term), message })
+    });
     let install = (ids(), memberships())
-        .prop_filter("a driver verifies snapshots", |(last, _)| {
-            last.term.0 < 7 && last.index.0 < 7
-        })
+        .prop_filter("a driver verifies snapshots", |(last, _)| last.term.0 < 7 && last.index.0 < 7)
         .prop_map(|(last, membership)| Input::Install(SnapshotMeta { last, membership }));
     prop_oneof![
         30 => received,

@@ -19,53 +19,25 @@ fn body(body: &Body<Text>) -> String {
 
 /// `3@1 noop, 4@1 x`, given where the first one stands.
 fn entries(first: Index, entries: &[Entry<Text>]) -> String {
-    let show = |(index, entry): (u64, &Entry<Text>)| {
-        format!("{index}@{} {}", entry.term, body(&entry.body))
-    };
-    (first.0..)
-        .zip(entries)
-        .map(show)
-        .collect::<Vec<_>>()
-        .join(", ")
+    let show = |(index, entry): (u64, &Entry<Text>)| format!("{index}@{} {}", entry.term, body(&entry.body));
+    (first.0..).zip(entries).map(show).collect::<Vec<_>>().join(", ")
 }
 
 fn message(message: &Message<Text>) -> String {
     match message {
         Message::AskPreVote { last } => format!("would you vote for me? my log ends at {last}"),
         Message::PreVote { refusal: None, .. } => "I would vote for you".into(),
-        Message::PreVote {
-            refusal: Some(why), ..
-        } => format!("I would not vote for you: {why}"),
+        Message::PreVote { refusal: Some(why), .. } => format!("I would not vote for you: {why}"),
         Message::AskVote { last, transfer } => {
-            format!(
-                "vote for me{}; my log ends at {last}",
-                if *transfer {
-                    ", I was asked to take over"
-                } else {
-                    ""
-                }
-            )
+            format!("vote for me{}; my log ends at {last}", if *transfer { ", I was asked to take over" } else { "" })
         }
         Message::Vote { refusal: None, .. } => "you have my vote".into(),
-        Message::Vote {
-            refusal: Some(why), ..
-        } => format!("you do not have my vote: {why}"),
-        Message::Append {
-            previous,
-            entries: none,
-            commit,
-        } if none.is_empty() => {
+        Message::Vote { refusal: Some(why), .. } => format!("you do not have my vote: {why}"),
+        Message::Append { previous, entries: none, commit } if none.is_empty() => {
             format!("do you have {previous}? committed to {commit}")
         }
-        Message::Append {
-            previous,
-            entries: some,
-            commit,
-        } => {
-            format!(
-                "append after {previous}: {}; committed to {commit}",
-                entries(previous.index.next(), some)
-            )
+        Message::Append { previous, entries: some, commit } => {
+            format!("append after {previous}: {}; committed to {commit}", entries(previous.index.next(), some))
         }
         Message::Appended { matched } => format!("my disk equals yours to {matched}"),
         Message::Rejected { previous, hint } => {
@@ -83,12 +55,7 @@ fn message(message: &Message<Text>) -> String {
 
 /// `n1 → n2  t3  I lead; …`
 pub(super) fn envelope(arrow: &str, envelope: &Envelope<Text>) -> String {
-    let Envelope {
-        from,
-        to,
-        term,
-        message: said,
-    } = envelope;
+    let Envelope { from, to, term, message: said } = envelope;
     format!("{from} {arrow} {to} in term {term}: {}\n", message(said))
 }
 
@@ -96,12 +63,7 @@ fn write(write: &Write<Text>) -> String {
     let mut parts = Vec::new();
     parts.extend(write.ballot.map(|ballot| ballot.to_string()));
     parts.extend(write.cut.map(|cut| format!("cut from {cut}")));
-    parts.extend(
-        write
-            .base
-            .as_ref()
-            .map(|base| format!("start after {} with {}", base.last, base.membership)),
-    );
+    parts.extend(write.base.as_ref().map(|base| format!("start after {} with {}", base.last, base.membership)));
     if !write.append.is_empty() {
         parts.push(entries(write.previous.index.next(), &write.append));
     }
@@ -111,54 +73,17 @@ fn write(write: &Write<Text>) -> String {
 /// Everything that one drain of `id` told, but for its messages: those are shown when they arrive.
 pub(super) fn effects(id: NodeId, effects: &Effects<Text>) -> String {
     let mut lines: Vec<String> = effects.events.iter().map(ToString::to_string).collect();
-    lines.extend(
-        effects
-            .timer
-            .filter(|timer| *timer == Rearm::Quick)
-            .map(|_| "will campaign shortly".into()),
-    );
+    lines.extend(effects.timer.filter(|timer| *timer == Rearm::Quick).map(|_| "will campaign shortly".into()));
     lines.extend(effects.write.as_ref().map(write));
-    lines.extend(
-        effects
-            .installed
-            .map(|last| format!("replaces its state by the snapshot at {last}")),
-    );
+    lines.extend(effects.installed.map(|last| format!("replaces its state by the snapshot at {last}")));
     for committed in &effects.apply {
-        let tag = committed
-            .tag
-            .map(|tag| format!(", as asked by {}", tag.0))
-            .unwrap_or_default();
-        lines.push(format!(
-            "applies {}@{} {}{tag}",
-            committed.index,
-            committed.term,
-            body(&committed.body)
-        ));
+        let tag = committed.tag.map(|tag| format!(", as asked by {}", tag.0)).unwrap_or_default();
+        lines.push(format!("applies {}@{} {}{tag}", committed.index, committed.term, body(&committed.body)));
     }
-    lines.extend(
-        effects
-            .proposed
-            .iter()
-            .map(|(tag, index, term)| format!("puts {} at {index}@{term}", tag.0)),
-    );
-    lines.extend(
-        effects
-            .reads
-            .iter()
-            .map(|(tag, index)| format!("serves read {} once {index} is applied", tag.0)),
-    );
-    lines.extend(
-        effects
-            .refused
-            .iter()
-            .map(|(tag, refusal)| format!("refuses {}: {refusal}", tag.0)),
-    );
-    lines.extend(
-        effects
-            .handed_over
-            .iter()
-            .map(|(tag, to)| format!("has handed over to {to}, as asked by {}", tag.0)),
-    );
+    lines.extend(effects.proposed.iter().map(|(tag, index, term)| format!("puts {} at {index}@{term}", tag.0)));
+    lines.extend(effects.reads.iter().map(|(tag, index)| format!("serves read {} once {index} is applied", tag.0)));
+    lines.extend(effects.refused.iter().map(|(tag, refusal)| format!("refuses {}: {refusal}", tag.0)));
+    lines.extend(effects.handed_over.iter().map(|(tag, to)| format!("has handed over to {to}, as asked by {}", tag.0)));
     let mut shown = String::new();
     for line in lines {
         writeln!(shown, "    {id} {line}").expect("a string takes everything");
@@ -168,35 +93,14 @@ pub(super) fn effects(id: NodeId, effects: &Effects<Text>) -> String {
 
 /// `n1 leader of term 2, log 0@0 to 5@2, durable 5, committed 5, applied 5`
 pub(super) fn status(status: &Status) -> String {
-    let Status {
-        id,
-        role,
-        ballot,
-        base,
-        last,
-        durable,
-        commit,
-        applied,
-        ..
-    } = status;
-    let leader = status
-        .leader
-        .map_or_else(|| "nobody".into(), |leader| leader.to_string());
+    let Status { id, role, ballot, base, last, durable, commit, applied, .. } = status;
+    let leader = status.leader.map_or_else(|| "nobody".into(), |leader| leader.to_string());
     let mut shown = format!("{id} {role}, {ballot}, under {leader}; log {base} to {last}, ");
-    writeln!(
-        shown,
-        "durable {durable}, committed {commit}, applied {applied}; {}",
-        status.membership
-    )
-    .expect("as above");
+    writeln!(shown, "durable {durable}, committed {commit}, applied {applied}; {}", status.membership)
+        .expect("as above");
     for (peer, progress) in status.leading.iter().flat_map(|leading| &leading.peers) {
         let heard = if progress.heard { "" } else { ", silent" };
-        writeln!(
-            shown,
-            "    {peer} matches {}, {}{heard}",
-            progress.matched, progress.flow
-        )
-        .expect("as above");
+        writeln!(shown, "    {peer} matches {}, {}{heard}", progress.matched, progress.flow).expect("as above");
     }
     shown
 }

@@ -135,16 +135,11 @@ struct Script {
 
 impl Script {
     fn cluster(&mut self) -> &mut Cluster<String> {
-        self.cluster
-            .as_mut()
-            .expect("a script begins with `voters`")
+        self.cluster.as_mut().expect("a script begins with `voters`")
     }
 
     fn ids(&self) -> Vec<NodeId> {
-        self.cluster
-            .iter()
-            .flat_map(|cluster| cluster.members.keys().copied())
-            .collect()
+        self.cluster.iter().flat_map(|cluster| cluster.members.keys().copied()).collect()
     }
 
     fn input(&mut self, id: u64, input: Input<String>) -> String {
@@ -153,9 +148,7 @@ impl Script {
     }
 
     fn each(&mut self, ids: &[u64], input: &Input<String>) -> String {
-        ids.iter()
-            .map(|&id| self.input(id, input.clone()))
-            .collect()
+        ids.iter().map(|&id| self.input(id, input.clone())).collect()
     }
 
     fn tag(&mut self) -> Tag {
@@ -165,12 +158,9 @@ impl Script {
 
     /// Positions on the wire of messages from and to these.
     fn matching(&mut self, from: Option<u64>, to: Option<u64>) -> Vec<usize> {
-        let fits =
-            |wanted: Option<u64>, id: NodeId| wanted.is_none_or(|wanted| NodeId(wanted) == id);
+        let fits = |wanted: Option<u64>, id: NodeId| wanted.is_none_or(|wanted| NodeId(wanted) == id);
         let wire = self.cluster().wire.iter().enumerate();
-        wire.filter(|(_, e)| fits(from, e.from) && fits(to, e.to))
-            .map(|(position, _)| position)
-            .collect()
+        wire.filter(|(_, e)| fits(from, e.from) && fits(to, e.to)).map(|(position, _)| position).collect()
     }
 
     /// Lets messages arrive, or be lost.
@@ -244,14 +234,8 @@ impl Script {
     fn pass_snapshot(&mut self, arrives: bool) -> String {
         let under_way = self.cluster().snapshots[0].clone();
         let arrow = if arrives { "⇒" } else { "✗" };
-        let (installed, sent) = self
-            .cluster()
-            .deliver_snapshot(0, arrives)
-            .expect("it was there");
-        let mut shown = format!(
-            "{} {arrow} {} snapshot at {}\n",
-            under_way.from, under_way.to, under_way.meta.last
-        );
+        let (installed, sent) = self.cluster().deliver_snapshot(0, arrives).expect("it was there");
+        let mut shown = format!("{} {arrow} {} snapshot at {}\n", under_way.from, under_way.to, under_way.meta.last);
         shown += &render::effects(under_way.to, &installed);
         shown + &render::effects(under_way.from, &sent)
     }
@@ -259,8 +243,7 @@ impl Script {
     fn propose(&mut self, at: u64, payloads: &[String]) -> String {
         for payload in payloads {
             let tag = self.tag();
-            self.cluster()
-                .step(NodeId(at), Input::Propose(tag, payload.clone()));
+            self.cluster().step(NodeId(at), Input::Propose(tag, payload.clone()));
         }
         let effects: Effects<String> = self.cluster().drain(NodeId(at));
         render::effects(NodeId(at), &effects)
@@ -276,23 +259,14 @@ impl Script {
     }
 
     fn elect(&mut self, id: u64) -> String {
-        let others: Vec<u64> = self
-            .ids()
-            .iter()
-            .map(|id| id.0)
-            .filter(|&other| other != id)
-            .collect();
+        let others: Vec<u64> = self.ids().iter().map(|id| id.0).filter(|&other| other != id).collect();
         let mut shown = self.each(&others, &Input::LeaderSilent);
         shown += &self.input(id, Input::ElectionDue);
         shown + &self.settle()
     }
 
     fn status(&mut self, ids: &[u64]) -> String {
-        let ids = if ids.is_empty() {
-            self.ids()
-        } else {
-            ids.iter().map(|&id| NodeId(id)).collect()
-        };
+        let ids = if ids.is_empty() { self.ids() } else { ids.iter().map(|&id| NodeId(id)).collect() };
         let show = |id| {
             if self.cluster().is_running(id) {
                 render::status(&self.cluster().raft(id).status())
@@ -305,45 +279,23 @@ impl Script {
 }
 
 fn parse_ids(list: &str) -> Result<Vec<NodeId>, Box<dyn Error>> {
-    list.split(',')
-        .filter(|id| !id.is_empty())
-        .map(|id| Ok(NodeId(id.parse()?)))
-        .collect()
+    list.split(',').filter(|id| !id.is_empty()).map(|id| Ok(NodeId(id.parse()?))).collect()
 }
 
-fn parse_membership(
-    voters: &str,
-    learners: Option<&str>,
-    prefer: Option<u64>,
-) -> Result<Membership, Box<dyn Error>> {
+fn parse_membership(voters: &str, learners: Option<&str>, prefer: Option<u64>) -> Result<Membership, Box<dyn Error>> {
     let mut membership = Membership::of_voters(parse_ids(voters)?);
-    for learner in learners
-        .unwrap_or_default()
-        .split(',')
-        .filter(|learner| !learner.is_empty())
-    {
+    for learner in learners.unwrap_or_default().split(',').filter(|learner| !learner.is_empty()) {
         let promote = learner.ends_with('!');
         let id = NodeId(learner.trim_end_matches('!').parse()?);
         membership.learners.insert(id, Learner { promote });
     }
-    membership
-        .priorities
-        .extend(prefer.map(|id| (NodeId(id), 1)));
+    membership.priorities.extend(prefer.map(|id| (NodeId(id), 1)));
     Ok(membership)
 }
 
 impl Script {
     fn found(&mut self, verb: &Verb) {
-        let Verb::Voters {
-            count,
-            append,
-            window,
-            rounds,
-            reads,
-            uncommitted,
-            prefer,
-        } = verb
-        else {
+        let Verb::Voters { count, append, window, rounds, reads, uncommitted, prefer } = verb else {
             return;
         };
         let mut initial = Membership::of_voters((1..=*count).map(NodeId));
@@ -357,10 +309,7 @@ impl Script {
             config.max_uncommitted_weight = uncommitted.unwrap_or(config.max_uncommitted_weight);
             config
         };
-        *self = Self {
-            cluster: Some(Cluster::new((1..=*count).map(configure))),
-            ..Self::default()
-        };
+        *self = Self { cluster: Some(Cluster::new((1..=*count).map(configure))), ..Self::default() };
     }
 
     /// What people and the network do.
@@ -368,10 +317,7 @@ impl Script {
         Ok(match verb {
             Verb::Cut { one, others } => {
                 for other in others {
-                    self.broken.extend([
-                        (NodeId(*one), NodeId(*other)),
-                        (NodeId(*other), NodeId(*one)),
-                    ]);
+                    self.broken.extend([(NodeId(*one), NodeId(*other)), (NodeId(*other), NodeId(*one))]);
                 }
                 String::new()
             }
@@ -400,11 +346,7 @@ impl Script {
                 render::effects(NodeId(*id), &effects)
             }
             Verb::Damage { id, from } => {
-                let member = self
-                    .cluster()
-                    .members
-                    .get_mut(&NodeId(*id))
-                    .ok_or("no such member")?;
+                let member = self.cluster().members.get_mut(&NodeId(*id)).ok_or("no such member")?;
                 member.disk.damage(Index(*from));
                 String::new()
             }
@@ -413,16 +355,10 @@ impl Script {
                 render::effects(NodeId(*id), &effects)
             }
             Verb::Joiner(id) => {
-                self.cluster()
-                    .add(Config::new(NodeId(*id), Membership::default()));
+                self.cluster().add(Config::new(NodeId(*id), Membership::default()));
                 String::new()
             }
-            Verb::Members {
-                at,
-                voters,
-                learners,
-                prefer,
-            } => {
+            Verb::Members { at, voters, learners, prefer } => {
                 let target = parse_membership(voters, learners.as_deref(), *prefer)?;
                 let tag = self.tag();
                 self.input(*at, Input::Reconfigure(tag, target))
@@ -460,20 +396,12 @@ impl goldenscript::Runner for Script {
             }
             Verb::Repeat { from, to } => {
                 let positions = self.matching(*from, *to);
-                let again: Vec<_> = positions
-                    .iter()
-                    .map(|&position| self.cluster().wire[position].clone())
-                    .collect();
+                let again: Vec<_> = positions.iter().map(|&position| self.cluster().wire[position].clone()).collect();
                 self.cluster().wire.extend(again);
                 String::new()
             }
             Verb::DeliverTogether(to) => self.deliver_together(*to),
-            Verb::Wire => self
-                .cluster()
-                .wire
-                .iter()
-                .map(|envelope| render::envelope("⋯", envelope))
-                .collect(),
+            Verb::Wire => self.cluster().wire.iter().map(|envelope| render::envelope("⋯", envelope)).collect(),
             Verb::Write(ids) => ids.iter().map(|&id| self.write(NodeId(id))).collect(),
             Verb::Settle => self.settle(),
             Verb::LoseSnapshots => {
@@ -498,12 +426,7 @@ fn every_script_shows_what_it_is_named_after() {
         .map(|entry| entry.expect("a readable folder").path())
         .collect();
     paths.sort();
-    assert!(
-        paths.len() > 30,
-        "only {} scripts in {}",
-        paths.len(),
-        folder.display()
-    );
+    assert!(paths.len() > 30, "only {} scripts in {}", paths.len(), folder.display());
     let failure = |path: &std::path::PathBuf| {
         let run = || goldenscript::run(&mut Script::default(), path);
         let why = match std::panic::catch_unwind(run) {
@@ -511,10 +434,7 @@ fn every_script_shows_what_it_is_named_after() {
             Ok(Err(error)) => error.to_string(),
             Err(_) => "it shows something else".into(),
         };
-        Some(format!(
-            "{}: {why}",
-            path.file_name().unwrap_or_default().display()
-        ))
+        Some(format!("{}: {why}", path.file_name().unwrap_or_default().display()))
     };
     let failed: Vec<_> = paths.iter().filter_map(failure).collect();
     assert!(failed.is_empty(), "{}", failed.join("\n"));

@@ -107,45 +107,22 @@ impl Walker {
             .iter()
             .map(|&(kind, weight, optional)| {
                 let scaled = weight * (1 + random.below(3));
-                (
-                    kind,
-                    if optional && random.one_in(3) {
-                        0
-                    } else {
-                        scaled
-                    },
-                )
+                (kind, if optional && random.one_in(3) { 0 } else { scaled })
             })
             .collect();
         let initial = Membership::of_voters((1..=founders).map(NodeId));
         let tight = random.one_in(2);
         let configs = (1..=founders + 2).map(|id| {
-            let initial = if id <= founders {
-                initial.clone()
-            } else {
-                Membership::default()
-            };
+            let initial = if id <= founders { initial.clone() } else { Membership::default() };
             let mut config = Config::new(NodeId(id), initial);
             config.preference_rounds = 2;
             if tight {
-                (
-                    config.max_append_weight,
-                    config.window_weight,
-                    config.window_messages,
-                ) = (40, 100, 3);
+                (config.max_append_weight, config.window_weight, config.window_messages) = (40, 100, 3);
             }
             config
         });
         let cluster = Cluster::new(configs);
-        Self {
-            random,
-            cluster,
-            weights,
-            broken: Vec::new(),
-            tags: 0,
-            founders,
-            coverage: BTreeMap::new(),
-        }
+        Self { random, cluster, weights, broken: Vec::new(), tags: 0, founders, coverage: BTreeMap::new() }
     }
 
     fn count(&mut self, what: &'static str) {
@@ -154,12 +131,7 @@ impl Walker {
 
     fn any_member(&mut self) -> NodeId {
         let position = self.random.below(self.cluster.members.len());
-        *self
-            .cluster
-            .members
-            .keys()
-            .nth(position)
-            .expect("within the members")
+        *self.cluster.members.keys().nth(position).expect("within the members")
     }
 
     fn tag(&mut self) -> Tag {
@@ -249,25 +221,10 @@ impl Walker {
 
     fn connection(&mut self, id: NodeId, connected: bool) {
         let other = self.any_member();
-        let leader = self
-            .cluster
-            .is_running(id)
-            .then(|| self.cluster.raft(id).status().leader)
-            .flatten();
-        let peer = if self.random.one_in(2) {
-            leader.unwrap_or(other)
-        } else {
-            other
-        };
+        let leader = self.cluster.is_running(id).then(|| self.cluster.raft(id).status().leader).flatten();
+        let peer = if self.random.one_in(2) { leader.unwrap_or(other) } else { other };
         if peer != id {
-            self.cluster.input(
-                id,
-                if connected {
-                    Input::Connected(peer)
-                } else {
-                    Input::ConnectionLost(peer)
-                },
-            );
+            self.cluster.input(id, if connected { Input::Connected(peer) } else { Input::ConnectionLost(peer) });
         }
     }
 
@@ -275,20 +232,12 @@ impl Walker {
     fn request(&mut self, kind: Kind) {
         let leader = self.leaders().into_iter().next_back();
         let anybody = self.any_member();
-        let id = if self.random.one_in(10) {
-            anybody
-        } else {
-            leader.unwrap_or(anybody)
-        };
+        let id = if self.random.one_in(10) { anybody } else { leader.unwrap_or(anybody) };
         let tag = self.tag();
         match kind {
             Kind::Read => drop(self.cluster.input(id, Input::Read(tag))),
             Kind::Transfer => {
-                let to = if self.random.one_in(2) {
-                    Some(self.any_member())
-                } else {
-                    None
-                };
+                let to = if self.random.one_in(2) { Some(self.any_member()) } else { None };
                 self.cluster.input(id, Input::Transfer(tag, to));
             }
             Kind::Reconfigure => {
@@ -296,22 +245,13 @@ impl Walker {
                     self.cluster.input(id, Input::Reconfigure(tag, target));
                 }
             }
-            Kind::OnlyStep => self
-                .cluster
-                .step(id, Input::Propose(tag, format!("c{}", tag.0))),
-            _ => drop(
-                self.cluster
-                    .input(id, Input::Propose(tag, format!("c{}", tag.0))),
-            ),
+            Kind::OnlyStep => self.cluster.step(id, Input::Propose(tag, format!("c{}", tag.0))),
+            _ => drop(self.cluster.input(id, Input::Propose(tag, format!("c{}", tag.0)))),
         }
     }
 
     fn leaders(&self) -> Vec<NodeId> {
-        let mut leaders: Vec<_> = self
-            .cluster
-            .running()
-            .filter(|(_, raft)| raft.role() == Role::Leader)
-            .collect();
+        let mut leaders: Vec<_> = self.cluster.running().filter(|(_, raft)| raft.role() == Role::Leader).collect();
         leaders.sort_by_key(|(_, raft)| raft.ballot.term);
         leaders.into_iter().map(|(id, _)| id).collect()
     }
@@ -326,12 +266,7 @@ impl Walker {
         let member = self.any_member();
         match self.random.below(5) {
             0 if !target.voters.contains(&member) => {
-                target.learners.insert(
-                    member,
-                    Learner {
-                        promote: self.random.one_in(2),
-                    },
-                );
+                target.learners.insert(member, Learner { promote: self.random.one_in(2) });
             }
             1 => {
                 target.learners.remove(&member);
@@ -354,9 +289,7 @@ impl Walker {
     }
 
     fn crash(&mut self, id: NodeId) {
-        let survive = self
-            .random
-            .below(self.cluster.members[&id].disk.pending() + 1);
+        let survive = self.random.below(self.cluster.members[&id].disk.pending() + 1);
         self.cluster.crash(id, survive);
         self.count("crash");
         for other in self.cluster.members.keys().copied().collect::<Vec<_>>() {
@@ -398,46 +331,28 @@ impl Walker {
             // A silent timeout for those who hear nobody: in turn, as random timers would have it.
             let followed = self.leaders();
             for &id in &members {
-                let hears = self
-                    .cluster
-                    .raft(id)
-                    .status()
-                    .leader
-                    .is_some_and(|leader| followed.contains(&leader));
+                let hears = self.cluster.raft(id).status().leader.is_some_and(|leader| followed.contains(&leader));
                 if !hears {
                     self.cluster.input(id, Input::LeaderSilent);
                 }
             }
             let next = members[round % members.len()];
-            let hears = self
-                .cluster
-                .raft(next)
-                .status()
-                .leader
-                .is_some_and(|leader| followed.contains(&leader));
+            let hears = self.cluster.raft(next).status().leader.is_some_and(|leader| followed.contains(&leader));
             if !hears || self.cluster.raft(next).role() == Role::Leader {
                 self.cluster.input(next, Input::ElectionDue);
             }
         }
         panic!(
             "it does not converge: {:#?}",
-            self.cluster
-                .running()
-                .map(|(_, raft)| raft.status())
-                .collect::<Vec<_>>()
+            self.cluster.running().map(|(_, raft)| raft.status()).collect::<Vec<_>>()
         );
     }
 
     /// Delivers and writes until nothing is under way.
     fn settle(&mut self) {
         for _ in 0..200_000 {
-            let busy: Vec<NodeId> = self
-                .cluster
-                .members
-                .iter()
-                .filter(|(_, m)| m.disk.pending() > 0)
-                .map(|(&id, _)| id)
-                .collect();
+            let busy: Vec<NodeId> =
+                self.cluster.members.iter().filter(|(_, m)| m.disk.pending() > 0).map(|(&id, _)| id).collect();
             for &id in &busy {
                 self.cluster.write(id);
             }
@@ -448,9 +363,7 @@ impl Walker {
                 for id in self.cluster.members.keys().copied().collect::<Vec<_>>() {
                     self.cluster.drain(id);
                 }
-                if self.cluster.wire.is_empty()
-                    && self.cluster.members.values().all(|m| m.disk.pending() == 0)
-                {
+                if self.cluster.wire.is_empty() && self.cluster.members.values().all(|m| m.disk.pending() == 0) {
                     return;
                 }
             }
@@ -461,30 +374,17 @@ impl Walker {
     /// Whether the leader's ensemble takes a write, answers a read, and is of one mind.
     fn serves(&mut self, leader: NodeId) -> bool {
         let (write, read) = (self.tag(), self.tag());
-        self.cluster
-            .input(leader, Input::Propose(write, "last".into()));
+        self.cluster.input(leader, Input::Propose(write, "last".into()));
         let mut answered = false;
         self.cluster.step(leader, Input::Read(read));
-        answered |= self
-            .cluster
-            .drain(leader)
-            .reads
-            .iter()
-            .any(|(tag, _)| *tag == read);
+        answered |= self.cluster.drain(leader).reads.iter().any(|(tag, _)| *tag == read);
         self.settle();
         self.cluster.input(leader, Input::HeartbeatDue);
         self.settle();
-        answered |= self
-            .cluster
-            .raft(leader)
-            .status()
-            .leading
-            .is_some_and(|leading| leading.reads_waiting == 0);
+        answered |= self.cluster.raft(leader).status().leading.is_some_and(|leading| leading.reads_waiting == 0);
         let committed = self.cluster.ledger.committed();
         let members = self.cluster.raft(leader).status().membership.members();
-        let of_one_mind = members
-            .iter()
-            .all(|id| self.cluster.members[id].applied == committed);
+        let of_one_mind = members.iter().all(|id| self.cluster.members[id].applied == committed);
         self.cluster.is_acknowledged(write) && answered && of_one_mind
     }
 }
@@ -508,9 +408,7 @@ fn walk(seed: u64, steps: usize) -> Walker {
 }
 
 fn number_from_environment(name: &str) -> Option<u64> {
-    std::env::var(name)
-        .ok()
-        .and_then(|value| value.parse().ok())
+    std::env::var(name).ok().and_then(|value| value.parse().ok())
 }
 
 #[test]
@@ -532,19 +430,10 @@ fn whatever_happens_the_promises_hold_and_when_it_stops_the_ensemble_works() {
             *coverage.entry(what).or_default() += count;
         }
     }
-    for what in [
-        "elections",
-        "acknowledged",
-        "overwritten",
-        "reconfigurations",
-        "walks of five",
-        "crash",
-        "snapshot installed",
-    ] {
-        assert!(
-            coverage.get(what).is_some_and(|&count| count > 0),
-            "no walk ever saw: {what}; {coverage:?}"
-        );
+    for what in
+        ["elections", "acknowledged", "overwritten", "reconfigurations", "walks of five", "crash", "snapshot installed"]
+    {
+        assert!(coverage.get(what).is_some_and(|&count| count > 0), "no walk ever saw: {what}; {coverage:?}");
     }
 }
 
