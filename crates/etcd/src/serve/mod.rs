@@ -5,6 +5,8 @@ mod auth;
 mod cluster;
 mod door;
 mod election;
+mod gateway;
+mod health;
 mod kv;
 mod lease;
 mod lock;
@@ -15,10 +17,14 @@ mod watch;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::Body;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use node::Handle;
 use tokio::net::TcpListener;
 use tokio::sync::watch::Receiver;
 use tokio_stream::wrappers::TcpListenerStream;
+use tonic::Status;
 use tonic::service::Routes;
 use tonic::transport::Server;
 
@@ -54,6 +60,7 @@ pub async fn serve(listener: TcpListener, handle: Handle, options: Options, shut
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .max_concurrent_streams(Some(door.options.max_streams_per_connection))
+        .accept_http1(true)
         .add_routes(routes(&door))
         .serve_with_incoming_shutdown(incoming, told_to_stop(shutdown.clone()));
     let overdue = async {
@@ -68,8 +75,16 @@ pub async fn serve(listener: TcpListener, handle: Handle, options: Options, shut
     }
 }
 
+/// Everything behind the port: the gRPC services, the same services as JSON, and a few pages.
 fn routes(door: &Door) -> Routes {
     let limit = door.options.max_request_bytes + MESSAGE_OVERHEAD_BYTES;
+    let services = services(door, limit);
+    let gateway = gateway::router(&services, limit);
+    let router = services.into_axum_router().merge(gateway).merge(health::router(door.clone())).fallback(nowhere);
+    Routes::from(router)
+}
+
+fn services(door: &Door, limit: usize) -> Routes {
     Routes::new(KvServer::new(door.clone()).max_decoding_message_size(limit))
         .add_service(WatchServer::new(door.clone()).max_decoding_message_size(limit))
         .add_service(LeaseServer::new(door.clone()).max_decoding_message_size(limit))
@@ -78,6 +93,15 @@ fn routes(door: &Door) -> Routes {
         .add_service(AuthServer::new(door.clone()).max_decoding_message_size(limit))
         .add_service(LockServer::new(door.clone()).max_decoding_message_size(limit))
         .add_service(ElectionServer::new(door.clone()).max_decoding_message_size(limit))
+}
+
+/// A path that nobody serves: gRPC clients are told so in their way, others in theirs.
+async fn nowhere(headers: HeaderMap) -> Response {
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    if content_type.is_some_and(|content_type| content_type.starts_with("application/grpc")) {
+        return Status::unimplemented("unknown service or method").into_http::<Body>();
+    }
+    (StatusCode::NOT_FOUND, "404 page not found\n").into_response()
 }
 
 async fn told_to_stop(mut shutdown: Receiver<bool>) {
