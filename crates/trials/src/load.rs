@@ -190,7 +190,12 @@ async fn write_zookeeper(
                 match client.create(&path, data.as_bytes(), &open(CreateMode::Persistent)).await {
                     // The node exists if an attempt was applied whose answer was lost: an answer like any other.
                     Ok(_) | Err(zookeeper_client::Error::NodeExists) => Ok(true),
-                    Err(zookeeper_client::Error::ConnectionLoss | zookeeper_client::Error::Timeout) => Ok(false),
+                    // The connection broke, in one of the ways in which this client tells it.
+                    Err(
+                        zookeeper_client::Error::ConnectionLoss
+                        | zookeeper_client::Error::Timeout
+                        | zookeeper_client::Error::Custom(_),
+                    ) => Ok(false),
                     Err(error) => bail!("{path}: {error}"),
                 }
             }

@@ -179,8 +179,9 @@ impl Kazoo {
 struct Lease {
     kept: watch::Receiver<u64>,
     stop: watch::Sender<bool>,
-    keeper: JoinHandle<Client>,
+    keeper: JoinHandle<()>,
     id: i64,
+    endpoints: Vec<String>,
 }
 
 impl Lease {
@@ -191,7 +192,7 @@ impl Lease {
         let (sender, kept) = watch::channel(0);
         let stop = watch::Sender::new(false);
         let keeper = tokio::spawn(keep(client, id, sender, stop.subscribe()));
-        Lease { kept, stop, keeper, id }
+        Lease { kept, stop, keeper, id, endpoints: endpoints.to_vec() }
     }
 
     /// Waits for an answer to a keepalive that was sent from now on.
@@ -203,7 +204,9 @@ impl Lease {
     /// The lease lives, and so does its key.
     async fn stop(self) {
         self.stop.send_replace(true);
-        let mut client = self.keeper.await.unwrap();
+        self.keeper.await.unwrap();
+        // A client of its own: the keeper's may still report a connection that failed while a member was down.
+        let mut client = Client::connect(&self.endpoints, None).await.unwrap();
         let left = client.lease_time_to_live(self.id, None).await.unwrap();
         assert!(left.ttl() > 0, "the lease ran out although it was kept alive");
         let read = client.get("leased", None).await.unwrap();
@@ -213,7 +216,7 @@ impl Lease {
 }
 
 /// Keeps a lease alive as a careful client does: when the stream breaks, it opens another.
-async fn keep(mut client: Client, id: i64, kept: watch::Sender<u64>, mut stop: watch::Receiver<bool>) -> Client {
+async fn keep(mut client: Client, id: i64, kept: watch::Sender<u64>, mut stop: watch::Receiver<bool>) {
     loop {
         let keeping = async {
             let (mut keeper, mut answers) = client.lease_keep_alive(id).await?;
@@ -226,7 +229,7 @@ async fn keep(mut client: Client, id: i64, kept: watch::Sender<u64>, mut stop: w
             }
         };
         let ended: Result<(), etcd_client::Error> = tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => return client,
+            _ = stop.wait_for(|stop| *stop) => return,
             ended = keeping => ended,
         };
         // A broken stream is the everyday fate of a client whose member was killed.
