@@ -218,12 +218,12 @@ fn streams_are_fifo(history: &History) -> Result<(), Anomaly> {
                 }
                 *newest = revision;
             }
-            None => {
-                let surely_writes = matches!(action, Action::Put { lease: 0, .. });
-                if operation.outcome == Outcome::NotApplied || (operation.answered.is_some() && surely_writes) {
-                    lost.get_or_insert(id);
-                }
+            // What may have been decided without a change is not known to have been passed over: a refusal whose
+            // answer was lost leaves no trace.
+            None if matches!(action, Action::Put { lease: 0, .. }) => {
+                lost.get_or_insert(id);
             }
+            None => {}
         }
     }
     Ok(())

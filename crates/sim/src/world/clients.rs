@@ -332,6 +332,7 @@ impl World {
         let stream = self.clients[client].stream;
         let number = self.clients[client].number;
         let request = self.remember(client, stream, Done::Request(action.clone()));
+        self.note_client(client, || format!("asks {id} in {stream:?}: {request} {action:?}"));
         let bytes = Request { id: request, client: number, action }.encode();
         self.coverage.count("requests asked");
         let protocol = Registers::ID;
@@ -400,7 +401,7 @@ impl World {
             }
             Ok(other) => return Err(violation("replies can be read", format!("{request} was answered {other:?}"))),
             Err(failure) => {
-                self.note(&format!("c{client}"), || format!("request {request} failed at {id}: {failure}"));
+                self.note_client(client, || format!("{request} failed at {id}: {failure}"));
                 self.clients[client].broken |= self.clients[client].ordered;
                 if self.clients[client].holding.is_some_and(|holding| holding.granted_by == request) {
                     self.clients[client].holding = None;
@@ -425,6 +426,7 @@ impl World {
     }
 
     fn replied(&mut self, id: NodeId, client: usize, request: RequestId, reply: &Reply) -> Verdict {
+        self.note_client(client, || format!("{request} is answered by {id}: {reply:?}"));
         clients::replies_are_released_after_commit(request, reply, self.witness.ledger())?;
         let published = self.published_revision(id);
         clients::replies_are_applied_where_they_are_given(id, request, reply, published)?;
@@ -473,6 +475,9 @@ impl World {
         let content = Registers::read(&process.published.state, register);
         clients::reads_after_a_barrier_are_fresh(id, acknowledged_before, revision)?;
         self.coverage.count("reads answered");
+        self.note_client(client, || {
+            format!("{request} reads {content:?} from {register} at {id}, revision {revision}")
+        });
         self.acknowledged = self.acknowledged.max(revision);
         self.clients[client].known.insert(register, content);
         let operation = self.history.operations.get_mut(&request).expect("whatever is asked is remembered");
@@ -549,6 +554,12 @@ impl World {
             Some((*tag, Ok(Told::Decided(reply.encode()))))
         });
         answers.collect()
+    }
+
+    fn note_client(&mut self, client: usize, what: impl FnOnce() -> String) {
+        if self.is_traced() {
+            self.note(&format!("c{client}"), what);
+        }
     }
 
     fn published_revision(&self, id: NodeId) -> u64 {

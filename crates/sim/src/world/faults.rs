@@ -126,7 +126,7 @@ impl World {
             }
             Fading::Sluggish(id) => self.host(id).sluggish = 0,
             Fading::SlowSync(id) => self.host(id).slow_sync = 0,
-            Fading::DiskFull(id) => self.host(id).disk.set_capacity(None),
+            Fading::DiskFull(id) => self.empty_disk(id),
             Fading::Frozen(id) => self.host(id).clock.thaw(now),
             Fading::Mood => self.mood = Mood { resting: self.mood.resting, ..Mood::default() },
         }
@@ -146,10 +146,11 @@ impl World {
             host.slow_sync = 0;
             host.stuck_sync = 0;
             host.killed_in_start = false;
-            host.disk.set_capacity(None);
             host.clock.thaw(now);
             host.clock.set_speed(now, VirtualClock::TRUE_SPEED);
-            if let Some(since) = host.paused {
+            let paused = host.paused;
+            self.empty_disk(id);
+            if let Some(since) = paused {
                 self.resume(id, since);
             }
             let life = self.host(id).life;
@@ -399,12 +400,15 @@ impl World {
                 let stuck = self.chance.between(timeout, 8 * SECOND);
                 self.host(id).stuck_sync = stuck;
             }
+            // A disk that fails a start is a start that is tried again: nothing to be learned from it.
+            Fault::WriteError | Fault::SyncError if self.hosts[&id].process.is_none() => {}
             Fault::WriteError => self.host(id).disk.fail_next(Operation::Write, io::ErrorKind::Other),
             Fault::SyncError => self.host(id).disk.fail_next(Operation::Sync, io::ErrorKind::Other),
             _ => {
                 let room = self.chance.below(4096);
                 let disk = &mut self.host(id).disk;
                 disk.set_capacity(Some(disk.used() + room));
+                self.host(id).disk_full = true;
                 self.until(span, Fading::DiskFull(id));
             }
         }
@@ -433,6 +437,13 @@ impl World {
                 self.until(span, Fading::Frozen(id));
             }
         }
+    }
+
+    /// There is room on a disk again.
+    fn empty_disk(&mut self, id: NodeId) {
+        let host = self.host(id);
+        host.disk.set_capacity(None);
+        host.disk_full = false;
     }
 
     fn step_aside(&mut self) {

@@ -37,6 +37,8 @@ pub(super) struct Host {
     pub(super) slow_sync: u64,
     /// The next sync takes this much longer, in nanoseconds.
     pub(super) stuck_sync: u64,
+    /// There is no room on the disk.
+    pub(super) disk_full: bool,
     /// The next process is killed while it starts.
     pub(super) killed_in_start: bool,
 }
@@ -85,6 +87,7 @@ impl Host {
             sluggish: 0,
             slow_sync: 0,
             stuck_sync: 0,
+            disk_full: false,
             killed_in_start: false,
         }
     }
@@ -120,6 +123,11 @@ impl World {
             self.coverage.count("starts killed");
             self.note_of(id, || format!("killed while starting ({death:?})"));
             self.after(wait, Action::Start { id, life });
+            return Ok(());
+        }
+        if recovered.is_err() && host.disk_full {
+            self.coverage.count("starts on a full disk");
+            self.after(SECOND, Action::Start { id, life });
             return Ok(());
         }
         let recovered = recovered.map_err(|why| violation("members start again", format!("{id}: {why}")))?;

@@ -246,8 +246,12 @@ impl World {
         }
     }
 
+    fn is_traced(&self) -> bool {
+        self.trace.is_some()
+    }
+
     fn note_of(&mut self, id: NodeId, what: impl FnOnce() -> String) {
-        if self.trace.is_some() {
+        if self.is_traced() {
             self.note(&id.to_string(), what);
         }
     }
