@@ -116,13 +116,12 @@ impl Asking {
     pub(super) fn leader_lost(&mut self) {
         let sent: Vec<u64> = self.asked.keys().filter(|number| !self.unsent.contains(number)).copied().collect();
         for number in sent {
-            if matches!(self.asked[&number].question, Question::Decide { .. }) {
-                // It may have been failed already, with its stream.
-                if let Some(asked) = self.asked.remove(&number) {
-                    self.give_up(&asked, &Failure::Unknown(Reason::LeaderLost));
-                }
-            } else {
+            // It may have been failed already, with its stream.
+            let Some(asked) = self.asked.get(&number) else { continue };
+            if !matches!(asked.question, Question::Decide { .. }) {
                 self.unsent.insert(number);
+            } else if let Some(asked) = self.asked.remove(&number) {
+                self.give_up(&asked, &Failure::Unknown(Reason::LeaderLost));
             }
         }
     }

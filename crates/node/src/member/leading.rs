@@ -262,7 +262,11 @@ impl Leading {
         // What the verdicts saw may still be in flight: then they leave with it.
         match self.in_flight.iter_mut().rev().find(|entry| entry.index <= barrier.seen) {
             Some(entry) => entry.verdicts.extend(barrier.verdicts),
-            None => told.extend(barrier.verdicts.into_iter().map(|verdict| release(barrier.seen, verdict))),
+            // Else it is committed, and so at or before the read point: whoever asked must have applied that much.
+            None => {
+                let seen = barrier.seen.max(index);
+                told.extend(barrier.verdicts.into_iter().map(|verdict| release(seen, verdict)));
+            }
         }
         told
     }

@@ -1,0 +1,100 @@
+//! Nothing is promised that a crash can take back.
+
+use std::collections::BTreeMap;
+
+use node::{Batch, NodeId};
+use raft::{Envelope, LogId, Message, Term};
+
+use super::{Verdict, View, ensure};
+
+/// A vote is on disk before it is given.
+///
+/// # Errors
+/// It is not.
+pub fn votes_are_durable_before_they_are_sent(view: &View, envelope: &Envelope<Batch>) -> Verdict {
+    let Message::Vote { asked, refusal: None } = envelope.message else { return Ok(()) };
+    let durable = view.votes.get(&asked);
+    ensure(durable == Some(&envelope.to), "votes are durable before they are sent", || {
+        format!("{} votes for {} in term {asked}, its disk holds {durable:?}", envelope.from, envelope.to)
+    })
+}
+
+/// Entries are on disk before they are acknowledged.
+///
+/// # Errors
+/// They are not.
+pub fn entries_are_durable_before_they_are_acknowledged(
+    view: &View,
+    leader: Option<&View>,
+    envelope: &Envelope<Batch>,
+) -> Verdict {
+    const NAME: &str = "entries are durable before they are acknowledged";
+    let Message::Appended { matched } = envelope.message else { return Ok(()) };
+    // What it promised in an earlier term may have been cut by a later leader since.
+    if envelope.term != view.term {
+        return Ok(());
+    }
+    let last = view.durable.last().index.max(view.kept.index);
+    ensure(last >= matched, NAME, || {
+        format!("{} acknowledges {matched}, its disk holds the log up to {last}", envelope.from)
+    })?;
+    let Some(leader) = leader else { return Ok(()) };
+    let (Some(own), Some(theirs)) = (view.durable_at(matched), leader.held_at(matched)) else { return Ok(()) };
+    ensure(own == theirs, NAME, || {
+        format!("{} acknowledges {matched}, holds {own} there and its leader {theirs}", envelope.from)
+    })
+}
+
+/// A leader's own vote is on its disk: else it could vote for another in the same term after a crash.
+///
+/// # Errors
+/// It is not.
+pub fn leaders_have_voted_durably(id: NodeId, term: Term, view: &View) -> Verdict {
+    let durable = view.votes.get(&term);
+    ensure(durable == Some(&id), "leaders have voted durably", || {
+        format!("{id} leads term {term}, the vote on its disk is {durable:?}")
+    })
+}
+
+/// Whatever is committed is on the disks of a majority.
+///
+/// # Errors
+/// It is not.
+pub fn committed_means_durable_on_a_majority(entry: LogId, views: &BTreeMap<NodeId, View>) -> Verdict {
+    let holders: Vec<NodeId> = views
+        .iter()
+        .filter(|(_, view)| view.durable_at(entry.index) == Some(entry.term) || view.kept.index >= entry.index)
+        .map(|(id, _)| *id)
+        .collect();
+    ensure(holders.len() > views.len() / 2, "committed means durable on a majority", || {
+        format!("entry {entry} is committed, only the disks of {holders:?} hold it")
+    })
+}
+
+/// Within a term a disk never holds two votes, whatever happened to it.
+///
+/// # Errors
+/// It does.
+pub fn one_vote_per_term(id: NodeId, votes: &mut BTreeMap<Term, NodeId>, ballot: raft::Ballot) -> Verdict {
+    let Some(vote) = ballot.vote else { return Ok(()) };
+    let first = *votes.entry(ballot.term).or_insert(vote);
+    ensure(first == vote, "one vote per term", || format!("{id} voted for {first} and {vote} in term {}", ballot.term))
+}
+
+/// A start finds every record that was acknowledged, and besides only a first part of what was under way.
+///
+/// # Errors
+/// It finds less, or something else.
+pub fn acknowledged_records_are_recovered(
+    id: NodeId,
+    found: &[u64],
+    acknowledged: &[u64],
+    doubtful: &[u64],
+) -> Verdict {
+    let kept = found.starts_with(acknowledged);
+    let rest = found.get(acknowledged.len()..).unwrap_or_default();
+    ensure(kept && doubtful.starts_with(rest), "acknowledged records are recovered", || {
+        let (found, acknowledged, doubtful) = (found.len(), acknowledged.len(), doubtful.len());
+        format!("{id} finds {found} records; {acknowledged} were acknowledged, {doubtful} under way")
+    })
+}

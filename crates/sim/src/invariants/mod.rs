@@ -1,0 +1,55 @@
+//! What must hold after every step, each a named function outside the code under test. They look at what members
+//! write, say and publish, and at what clients are told, never at what a member believes of itself alone.
+//!
+//! - [`consensus`]: one leader a term, logs that match, entries that stay.
+//! - [`durability`]: nothing is promised that a crash can take back.
+//! - [`published`]: equal states, dense revisions, a feed without gaps.
+//! - [`clients`]: what clients were told, and when.
+//! - [`leases`]: not early, not never.
+//!
+//! [`Ledger`] holds what was decided for ever; [`Witness`] sees everything and calls the functions.
+
+pub mod clients;
+pub mod consensus;
+pub mod durability;
+pub mod leases;
+mod ledger;
+pub mod published;
+mod witness;
+
+use std::fmt;
+
+pub use ledger::{Decided, Deed, Ledger};
+pub use witness::{View, Witness};
+
+/// An invariant that does not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// The invariant's name.
+    pub invariant: &'static str,
+    /// What was found instead.
+    pub detail: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.invariant, self.detail)
+    }
+}
+
+/// Whether an invariant holds.
+pub type Verdict = Result<(), Violation>;
+
+/// The violation of an invariant.
+#[must_use]
+pub fn violation(invariant: &'static str, detail: impl Into<String>) -> Violation {
+    Violation { invariant, detail: detail.into() }
+}
+
+/// An invariant that holds if `holds` does.
+///
+/// # Errors
+/// It does not.
+pub fn ensure(holds: bool, invariant: &'static str, detail: impl FnOnce() -> String) -> Verdict {
+    if holds { Ok(()) } else { Err(violation(invariant, detail())) }
+}

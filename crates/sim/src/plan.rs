@@ -1,0 +1,184 @@
+//! What kind of world a seed makes: how many members, how fast everything is, and which faults there are. Each seed
+//! enables a random subset of the faults (swarm testing): a bug that needs many crashes and no partition is found in
+//! the worlds that have just that.
+
+use std::time::Duration;
+
+use node::{Limits, Timing};
+
+use crate::chance::Chance;
+use crate::clock::{MICROSECOND, MILLISECOND, SECOND};
+use crate::fault::Fault;
+use crate::network::Conditions;
+use crate::sabotage::Sabotage;
+
+/// What is asked of a simulation, beside its seed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Settings {
+    /// How long the faults last, in simulated nanoseconds; drawn from the seed if `None`.
+    pub duration: Option<u64>,
+    /// What is broken on purpose.
+    pub sabotage: Option<Sabotage>,
+}
+
+/// A world before it begins.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// How many members.
+    pub members: u64,
+    /// The faults there are.
+    pub faults: Vec<Fault>,
+    /// The least and the longest time between two faults, in nanoseconds.
+    pub fault_gap: (u64, u64),
+    /// How long there are faults, in nanoseconds.
+    pub duration: u64,
+    /// What every way is like when nothing is wrong with it.
+    pub network: Conditions,
+    /// How long a sync takes, in nanoseconds: least and most.
+    pub sync: (u64, u64),
+    /// How long after its events a member's turn comes, at most, in nanoseconds.
+    pub turn: u64,
+    /// What clients do.
+    pub clients: ClientPlan,
+    /// Heartbeats and elections.
+    pub timing: Timing,
+    /// The member's bounds.
+    pub limits: Limits,
+    /// How many bytes may wait on a lane.
+    pub queue_bytes: u64,
+    /// What is broken on purpose.
+    pub sabotage: Option<Sabotage>,
+}
+
+/// What clients do.
+#[derive(Clone, Debug)]
+pub struct ClientPlan {
+    /// How many there are.
+    pub count: u32,
+    /// The longest pause between two things that a client does, in nanoseconds.
+    pub pause: u64,
+    /// How many requests a client has under way at most.
+    pub window: usize,
+    /// Registers that are touched by themselves only, registers that are exchanged, and registers on leases.
+    pub registers: [u16; 3],
+    /// How often each kind of thing is done.
+    pub weights: Weights,
+    /// Life spans of leases, in milliseconds: least and longest.
+    pub ttl: (u64, u64),
+    /// How long a client waits before it gives up, in nanoseconds.
+    pub patience: u64,
+}
+
+/// How often a client does each kind of thing, compared with the others.
+#[derive(Clone, Copy, Debug)]
+pub struct Weights {
+    /// Put a register.
+    pub put: u64,
+    /// Have the leader read a register.
+    pub get: u64,
+    /// Read a register after a barrier.
+    pub read: u64,
+    /// Compare and set a register.
+    pub compare: u64,
+    /// Delete a register.
+    pub delete: u64,
+    /// Exchange several registers.
+    pub exchange: u64,
+    /// Put a register on a lease.
+    pub attach: u64,
+}
+
+impl Plan {
+    /// The world that belongs to a seed.
+    pub fn draw(chance: &mut Chance, settings: Settings) -> Plan {
+        let harsh = chance.percent(25);
+        let density = chance.between(10, 60);
+        let wanted = |fault: &&Fault| harsh || !fault.is_harsh();
+        let candidates: Vec<Fault> = Fault::ALL.iter().filter(wanted).copied().collect();
+        let mut faults: Vec<Fault> = candidates.iter().filter(|_| chance.percent(density)).copied().collect();
+        if faults.is_empty() {
+            faults.extend(chance.pick(&candidates));
+        }
+        let gap = chance.magnitude(200 * MILLISECOND, 10 * SECOND);
+        Plan {
+            members: if chance.percent(70) { 3 } else { 5 },
+            faults,
+            fault_gap: (gap / 4, gap),
+            duration: settings.duration.unwrap_or_else(|| chance.between(30, 120) * SECOND),
+            network: Conditions {
+                delay: chance.magnitude(20 * MICROSECOND, 5 * MILLISECOND),
+                jitter: chance.magnitude(10 * MICROSECOND, 2 * MILLISECOND),
+                lane_delay: [0; 2],
+                bandwidth: None,
+                harsh: None,
+            },
+            sync: {
+                let least = chance.magnitude(20 * MICROSECOND, 5 * MILLISECOND);
+                (least, least * chance.between(1, 4))
+            },
+            turn: chance.magnitude(MICROSECOND, 500 * MICROSECOND),
+            clients: ClientPlan::draw(chance),
+            timing: draw_timing(chance),
+            limits: draw_limits(chance),
+            queue_bytes: if chance.percent(20) { chance.magnitude(4 << 10, 64 << 10) } else { 64 << 20 },
+            sabotage: settings.sabotage,
+        }
+    }
+}
+
+impl ClientPlan {
+    fn draw(chance: &mut Chance) -> ClientPlan {
+        ClientPlan {
+            count: u32::try_from(chance.between(2, 8)).expect("a few"),
+            pause: chance.magnitude(5 * MILLISECOND, 500 * MILLISECOND),
+            window: chance.magnitude(1, 16).try_into().expect("a few"),
+            registers: [1, 2, 3].map(|_| u16::try_from(chance.between(2, 12)).expect("a few")),
+            weights: Weights {
+                put: chance.between(1, 30),
+                get: chance.between(0, 20),
+                read: chance.between(1, 30),
+                compare: chance.between(0, 20),
+                delete: chance.between(0, 10),
+                exchange: chance.between(0, 20),
+                attach: chance.between(0, 10),
+            },
+            ttl: {
+                let least = chance.between(500, 3000);
+                (least, least * chance.between(1, 4))
+            },
+            patience: chance.between(2, 12) * SECOND,
+        }
+    }
+}
+
+fn draw_timing(chance: &mut Chance) -> Timing {
+    let default = Timing::default();
+    match chance.below(4) {
+        0 => Timing { heartbeat: default.heartbeat / 2, election_min: default.election_min / 2, ..default },
+        1 => Timing {
+            heartbeat: default.heartbeat * 2,
+            election_min: default.election_min * 2,
+            election_max: default.election_max * 2,
+        },
+        _ => default,
+    }
+}
+
+/// Bounds so small that they are reached.
+fn draw_limits(chance: &mut Chance) -> Limits {
+    let mut limits = Limits { segment_bytes: 1 << 20, snapshot_log_bytes: 1 << 40, ..Limits::default() };
+    limits.request_timeout = Duration::from_secs(chance.between(1, 7));
+    if chance.percent(50) {
+        limits.history_revisions = usize::try_from(chance.magnitude(16, 4096)).expect("small");
+    }
+    if chance.percent(30) {
+        limits.history_bytes = chance.magnitude(4 << 10, 1 << 20);
+    }
+    if chance.percent(30) {
+        limits.entry_bytes = usize::try_from(chance.magnitude(64, 4096)).expect("small");
+    }
+    if chance.percent(30) {
+        limits.uncommitted_bytes = usize::try_from(chance.magnitude(512, 64 << 10)).expect("small");
+    }
+    limits
+}

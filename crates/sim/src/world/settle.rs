@@ -1,0 +1,133 @@
+//! After the faults: everything is healed, and within a bounded time all must be well. Then clients' memories are
+//! judged as a whole.
+
+use super::World;
+use crate::check::{Outcome, revision_order, wing_gong};
+use crate::clock::{MILLISECOND, SECOND};
+use crate::invariants::leases::{SLOWEST_CLOCK, leases_end_within_their_bound};
+use crate::invariants::{Verdict, clients, ensure, published, violation};
+
+/// How many election timeouts (of the longest kind) it may take until one leader exists and all are equal.
+const TIMEOUTS_TO_CONVERGE: u64 = 20;
+/// What restarts and reconnections may take beside that, in nanoseconds.
+const GRACE: u64 = 8 * SECOND;
+/// A healthy ensemble answers within this time, in nanoseconds.
+const ANSWER_WITHIN: u64 = SECOND;
+/// How often it is looked whether all is well.
+const LOOK_EVERY: u64 = 50 * MILLISECOND;
+/// Configurations that the search for an order may look at, for each register.
+const CONFIGURATIONS_MAX: usize = 100_000;
+
+impl World {
+    /// Heals everything and sees to it that all becomes well in time.
+    pub(super) fn settle(&mut self) -> Verdict {
+        self.note("world", || "everything is healed".into());
+        self.heal();
+        let healed = self.now;
+        self.converge()?;
+        self.coverage.greatest("most milliseconds to converge", (self.now - healed) / MILLISECOND);
+        self.serve()?;
+        self.run_until(self.now + u64::try_from(self.plan.limits.request_timeout.as_nanos()).unwrap_or(0) + SECOND)?;
+        for id in self.ids() {
+            let waiting = self.hosts[&id].process.as_ref().map_or(0, |process| process.waiting.len());
+            clients::requests_are_answered(id, waiting)?;
+        }
+        self.outlive_leases()?;
+        self.converge()
+    }
+
+    /// Waits until one leader exists that all follow, and all are equal.
+    fn converge(&mut self) -> Verdict {
+        let end = self.now + TIMEOUTS_TO_CONVERGE * self.election_timeout() + GRACE;
+        loop {
+            let Some(why) = self.what_is_not_well() else { return Ok(()) };
+            if self.now >= end {
+                return Err(violation("a healed ensemble converges", why));
+            }
+            self.run_until(self.now + LOOK_EVERY)?;
+        }
+    }
+
+    /// What keeps the ensemble from being well, in words.
+    fn what_is_not_well(&self) -> Option<String> {
+        let Some(leader) = self.leader() else { return Some("there is no leader".into()) };
+        let last = self.witness.ledger().last();
+        for id in self.ids() {
+            let Some(process) = &self.hosts[&id].process else { return Some(format!("{id} does not run")) };
+            let status = process.member.raft().status();
+            if status.leader != Some(leader) {
+                return Some(format!(
+                    "{id} follows {:?} in term {}, {leader} leads",
+                    status.leader, status.ballot.term
+                ));
+            }
+            if status.applied != last || process.published.index != last.0 || status.last.index != last {
+                let (applied, end) = (status.applied, status.last);
+                return Some(format!("{id} applied {applied}, its log ends at {end}, the ledger at {last}"));
+            }
+        }
+        None
+    }
+
+    /// A fresh write through each member, seen by a fresh read through each.
+    fn serve(&mut self) -> Verdict {
+        for id in self.ids() {
+            let write = self.ask_freshly(id, false)?;
+            self.run_until(self.now + ANSWER_WITHIN)?;
+            let done = matches!(self.history.operations[&write].outcome, Outcome::Replied { .. });
+            ensure(done, "a healed ensemble serves", || format!("a write through {id} is not answered"))?;
+        }
+        for id in self.ids() {
+            let read = self.ask_freshly(id, true)?;
+            self.run_until(self.now + ANSWER_WITHIN)?;
+            let done = matches!(self.history.operations[&read].outcome, Outcome::Replied { .. });
+            ensure(done, "a healed ensemble serves", || format!("a read through {id} is not answered"))?;
+        }
+        Ok(())
+    }
+
+    /// Nobody keeps a lease any more: each must end in its time.
+    fn outlive_leases(&mut self) -> Verdict {
+        let longest = self.leases.longest() / SLOWEST_CLOCK * 1_000_000;
+        let begun = self.now;
+        let end = self.now + longest + 2 * SECOND;
+        while self.now < end && self.witness.ledger().reference().lease_count() > 0 {
+            self.run_until(self.now + LOOK_EVERY)?;
+        }
+        let left = self.witness.ledger().reference().lease_count();
+        leases_end_within_their_bound(left, (self.now - begun) / MILLISECOND)
+    }
+
+    /// Judges what clients remember against what was decided.
+    pub(super) fn judge(&mut self) -> Verdict {
+        for id in self.ids() {
+            if let Some(process) = &self.hosts[&id].process {
+                published::running_hashes_are_true(id, &process.published.state)?;
+            }
+        }
+        self.history.steps.clone_from(self.witness.ledger().steps());
+        revision_order::check(&self.history)
+            .map_err(|anomaly| violation("histories follow the order of revisions", format!("{anomaly:?}")))?;
+        let alone = |register| register < super::clients::GROUPS[1];
+        let verdicts = wing_gong::check(&self.history, alone, CONFIGURATIONS_MAX)
+            .map_err(|register| violation("histories are linearizable", format!("register {register}")))?;
+        for verdict in verdicts.values() {
+            self.coverage.count(match verdict {
+                wing_gong::Verdict::Linearizable => "registers found linearizable by search",
+                _ => "registers too long to search",
+            });
+        }
+        Ok(())
+    }
+
+    pub(super) fn finish_counting(&mut self) {
+        self.coverage.add("elections won", self.witness.elections());
+        self.coverage.add("entries decided", self.witness.ledger().last().0);
+        self.coverage.add("entries overwritten", self.witness.overwritten());
+        self.coverage.add("seeds", 1);
+        self.coverage.add("simulated seconds", self.now / SECOND);
+        let decided = self.witness.ledger().decided().last();
+        let end = decided.map_or(0, |decided| u64::try_from(decided.hash >> 64).unwrap_or(0));
+        self.digest = crate::chance::mix(self.digest ^ end);
+    }
+}
