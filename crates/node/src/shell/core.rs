@@ -87,6 +87,12 @@ impl Core {
 
     /// Carries out one drain, in the order that the member relies on. False if the member has to stop.
     fn carry_out(&mut self, effects: Effects, waiting: &mut HashMap<RequestTag, Completion>) -> bool {
+        if let Some(why) = effects.fatal {
+            // Nothing of this drain leaves: what the member would say can no longer be relied on.
+            error!("this member stops: {why}");
+            self.fatal.send_replace(Some(why));
+            return false;
+        }
         for (peer, message) in &effects.send {
             self.links.send(*peer, message);
         }
@@ -123,11 +129,6 @@ impl Core {
         }
         if let Some(status) = effects.status {
             self.shared.status.send_replace(Arc::new(status));
-        }
-        if let Some(why) = effects.fatal {
-            error!("this member stops: {why}");
-            self.fatal.send_replace(Some(why));
-            return false;
         }
         true
     }
