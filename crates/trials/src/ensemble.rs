@@ -192,6 +192,18 @@ impl Ensemble {
         Ok(())
     }
 
+    /// A member ended in order, as it was told to: waits until it is gone.
+    ///
+    /// # Errors
+    /// Fails if it is still there after a while.
+    pub fn forget(&mut self, name: &str) -> anyhow::Result<()> {
+        let number = self.member(name).pid;
+        match self.by_hand.remove(name) {
+            Some(mut process) => process.ended().map(|_| ()),
+            None => process::wait_gone(number),
+        }
+    }
+
     /// Brings a member back as `conclave dev` says: `conclave serve --config FILE`. Waits until it answers.
     ///
     /// # Errors
