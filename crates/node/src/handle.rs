@@ -126,17 +126,26 @@ impl Handle {
         let limit = self.shared.limits.request_bytes;
         if request.len() > limit {
             let (bytes, limit) = (request.len() as u64, limit as u64);
+            self.break_off(stream);
             return Pending::failed(Failure::NotApplied(Reason::TooLarge { bytes, limit }));
         }
         let weight = request.len();
-        self.post(
-            weight,
-            |tag| Event::Submit { tag, protocol, stream, request },
-            |answer, view| match answer {
-                Answer::Decided(bytes) => Reply { bytes, view },
-                other => unreachable!("a submission is answered with a decision, not {other:?}"),
-            },
-        )
+        let event = |tag| Event::Submit { tag, protocol, stream, request };
+        let pending = self.post(weight, event, |answer, view| match answer {
+            Answer::Decided(bytes) => Reply { bytes, view },
+            other => unreachable!("a submission is answered with a decision, not {other:?}"),
+        });
+        if matches!(pending.state, PendingState::Failed(_)) {
+            self.break_off(stream);
+        }
+        pending
+    }
+
+    /// A request was refused at the door: those of its stream that come after it must not overtake it.
+    fn break_off(&self, stream: StreamId) {
+        if stream != StreamId::NONE {
+            self.shared.inbox.post(Event::Break { stream });
+        }
     }
 
     /// A point in the log not older than this call, applied here: what a linearizable read reads.

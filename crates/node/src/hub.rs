@@ -112,10 +112,17 @@ impl Hub {
     }
 
     /// Follows the published states until the member stops.
-    pub(crate) async fn run(shared: Arc<Shared>, mut published: watch::Receiver<u64>) {
+    pub(crate) async fn run(shared: Arc<Shared>, mut published: watch::Receiver<Arc<View>>) {
         while published.changed().await.is_ok() {
-            shared.hub.dispatch(&shared.view.load_full());
+            // The view that was sent, not the newest: the answers of a newer one may not have been given yet.
+            let view = published.borrow_and_update().clone();
+            shared.hub.dispatch(&view);
         }
+    }
+
+    /// Nothing will be dispatched any more: whoever waits for it goes on.
+    pub(crate) fn close(&self) {
+        self.dispatched.send_replace(u64::MAX);
     }
 
     fn lock(&self) -> MutexGuard<'_, Desk> {

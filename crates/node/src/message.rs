@@ -17,6 +17,8 @@ pub enum PeerMessage {
     Ask {
         /// The asking member's number for it, unique over its restarts.
         number: u64,
+        /// The term of the leader that is asked: another one has not seen the questions before this.
+        term: u64,
         /// The question.
         question: Question,
     },

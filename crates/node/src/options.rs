@@ -84,9 +84,9 @@ pub struct Limits {
     pub request_bytes: usize,
     /// How long a request may wait for a leader and its answer; then it fails (`Reason::TimedOut`).
     pub request_timeout: Duration,
-    /// Requests that wait for the core thread; more are refused (`Reason::Overloaded`).
+    /// Requests of this member's clients that are not answered yet; more are refused (`Reason::Overloaded`).
     pub queue_items: usize,
-    /// Bytes of requests that wait for the core thread; more are refused (`Reason::Overloaded`).
+    /// Bytes of those requests; more are refused (`Reason::Overloaded`).
     pub queue_bytes: usize,
     /// Bytes of entries the leader prepared that are not committed yet; at the bound requests wait in the queue.
     pub uncommitted_bytes: usize,

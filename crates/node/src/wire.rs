@@ -78,9 +78,10 @@ fn write_message(writer: &mut Writer, message: &PeerMessage) {
             writer.u8(1);
             write_envelope(writer, envelope);
         }
-        PeerMessage::Ask { number, question } => {
+        PeerMessage::Ask { number, term, question } => {
             writer.u8(2);
             writer.u64(*number);
+            writer.u64(*term);
             write_question(writer, question);
         }
         PeerMessage::Tell { number, outcome } => {
@@ -104,7 +105,7 @@ fn write_message(writer: &mut Writer, message: &PeerMessage) {
 fn read_message(reader: &mut Reader) -> Option<PeerMessage> {
     Some(match reader.u8()? {
         1 => PeerMessage::Raft(read_envelope(reader)?),
-        2 => PeerMessage::Ask { number: reader.u64()?, question: read_question(reader)? },
+        2 => PeerMessage::Ask { number: reader.u64()?, term: reader.u64()?, question: read_question(reader)? },
         3 => PeerMessage::Tell { number: reader.u64()?, outcome: read_outcome(reader)? },
         4 => {
             let count = reader.count(8)?;
@@ -365,7 +366,7 @@ mod tests {
             Question::Barrier,
             Question::Lease { lease: LeaseId(-5), renew: true },
         ] {
-            samples.push(PeerMessage::Ask { number: 11, question });
+            samples.push(PeerMessage::Ask { number: 11, term: 7, question });
         }
         for outcome in [
             Outcome::Decided { index: 9, reply: request },

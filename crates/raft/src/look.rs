@@ -10,6 +10,12 @@ impl<P: Payload> Raft<P> {
         self.log.last()
     }
 
+    /// Whether a proposal made now would be appended.
+    #[must_use]
+    pub fn accepts_proposals(&self) -> bool {
+        self.accepts().is_ok()
+    }
+
     /// How far entries were handed out to apply.
     #[must_use]
     pub fn applied(&self) -> Index {

@@ -67,19 +67,23 @@ impl<P: Payload> Raft<P> {
 
     /// Somebody here wants a payload in the log.
     pub(crate) fn propose(&mut self, tag: Tag, payload: P) {
-        let (limit, hint) = (self.config.max_uncommitted_weight, self.leader());
-        let Some(leader) = self.leading() else {
-            return self.refuse(tag, Refusal::NotLeader { hint });
-        };
-        if let Some(to) = leader.transfer.as_ref().map(|transfer| transfer.to) {
-            return self.refuse(tag, Refusal::Transferring { to });
-        }
-        let waiting = leader.uncommitted_weight;
-        if waiting >= limit {
-            return self.refuse(tag, Refusal::Busy { waiting, limit });
+        if let Err(refusal) = self.accepts() {
+            return self.refuse(tag, refusal);
         }
         let id = self.append(Body::Command(payload));
         self.note_proposal(id, tag);
+    }
+
+    /// Whether a proposal made now is appended, or why not.
+    pub(crate) fn accepts(&self) -> Result<(), Refusal> {
+        let Post::Leader(leader) = &self.post else {
+            return Err(Refusal::NotLeader { hint: self.leader() });
+        };
+        if let Some(to) = leader.transfer.as_ref().map(|transfer| transfer.to) {
+            return Err(Refusal::Transferring { to });
+        }
+        let (waiting, limit) = (leader.uncommitted_weight, self.config.max_uncommitted_weight);
+        if waiting >= limit { Err(Refusal::Busy { waiting, limit }) } else { Ok(()) }
     }
 
     /// Remembers whose entry this is.

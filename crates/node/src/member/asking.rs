@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use bytes::Bytes;
 use raft::NodeId;
 
 use super::{Answer, RequestTag};
@@ -23,6 +22,8 @@ pub(super) struct Asking {
     asked: BTreeMap<u64, Asked>,
     /// Numbers of questions that no leader has yet; ordered, so that streams keep their order.
     unsent: BTreeSet<u64>,
+    /// The questions under way of each stream, so that breaking one does not look through all others.
+    streams: BTreeMap<StreamId, BTreeSet<u64>>,
     broken: BTreeSet<StreamId>,
     /// Answers that wait until the entry they rest on is applied here.
     unapplied: BTreeMap<u64, Vec<(RequestTag, Answer)>>,
@@ -48,6 +49,7 @@ impl Asking {
         Asking {
             asked: BTreeMap::new(),
             unsent: BTreeSet::new(),
+            streams: BTreeMap::new(),
             broken: BTreeSet::new(),
             unapplied: BTreeMap::new(),
             answers: VecDeque::new(),
@@ -72,10 +74,51 @@ impl Asking {
             shared.tags.push(tag);
             return;
         }
+        self.add(Asked { tags: vec![tag], stream, question, deadline: now + self.timeout });
+    }
+
+    /// A request of this stream was refused at the door: none of the later ones may overtake it.
+    pub(super) fn break_off(&mut self, stream: StreamId) {
+        self.broken.insert(stream);
+    }
+
+    fn add(&mut self, asked: Asked) {
         let number = self.next_number;
         self.next_number += 1;
         self.unsent.insert(number);
-        self.asked.insert(number, Asked { tags: vec![tag], stream, question, deadline: now + self.timeout });
+        if asked.stream != StreamId::NONE {
+            self.streams.entry(asked.stream).or_default().insert(number);
+        }
+        self.asked.insert(number, asked);
+    }
+
+    fn remove(&mut self, number: u64) -> Option<Asked> {
+        let asked = self.asked.remove(&number)?;
+        if let Some(numbers) = self.streams.get_mut(&asked.stream) {
+            numbers.remove(&number);
+            if numbers.is_empty() {
+                self.streams.remove(&asked.stream);
+            }
+        }
+        Some(asked)
+    }
+
+    /// Puts a question back that was sent. A decision keeps its number, and with it its place in its stream: whoever
+    /// declined it will not answer it later. Anything else gets a new one, so that a late answer to the old number
+    /// cannot serve those who join the question in the meantime.
+    fn put_back(&mut self, number: u64) {
+        let Some(asked) = self.asked.get(&number) else { return };
+        if matches!(asked.question, Question::Decide { .. }) {
+            self.unsent.insert(number);
+        } else if !self.unsent.contains(&number) {
+            let asked = self.remove(number).expect("just seen");
+            self.add(asked);
+        }
+    }
+
+    /// Whether this question was sent and not answered yet.
+    pub(super) fn awaits(&self, number: u64) -> bool {
+        self.asked.contains_key(&number) && !self.unsent.contains(&number)
     }
 
     /// Hands out what waits for a leader, in order, now that there is one.
@@ -90,13 +133,11 @@ impl Asking {
     /// An outcome arrived; `applied` is the last entry applied here.
     pub(super) fn told(&mut self, number: u64, outcome: Outcome, applied: u64) {
         if matches!(outcome, Outcome::Declined(Decline::NotLeader)) {
-            if self.asked.contains_key(&number) {
-                self.unsent.insert(number);
-            }
+            self.put_back(number);
             return;
         }
         // Unknown numbers are answers to questions that timed out or were given up in the meantime.
-        let Some(asked) = self.asked.remove(&number) else { return };
+        let Some(asked) = self.remove(number) else { return };
         match outcome {
             Outcome::Decided { index, reply } => self.rest(index, applied, &asked.tags, &Answer::Decided(reply)),
             Outcome::Barrier { index } => self.rest(index, applied, &asked.tags, &Answer::Barrier),
@@ -118,21 +159,23 @@ impl Asking {
         for number in sent {
             // It may have been failed already, with its stream.
             let Some(asked) = self.asked.get(&number) else { continue };
-            if !matches!(asked.question, Question::Decide { .. }) {
-                self.unsent.insert(number);
-            } else if let Some(asked) = self.asked.remove(&number) {
+            if matches!(asked.question, Question::Decide { .. }) {
+                let asked = self.remove(number).expect("just seen");
                 self.give_up(&asked, &Failure::Unknown(Reason::LeaderLost));
+            } else {
+                self.put_back(number);
             }
         }
     }
 
     /// Fails what waited too long.
     pub(super) fn expire(&mut self, now: u64) {
+        // Nearly in the order of deadlines: a question with a new number may fail a little late, never early.
         while let Some((&number, asked)) = self.asked.first_key_value() {
             if asked.deadline > now {
                 break;
             }
-            let asked = self.asked.remove(&number).expect("just seen");
+            let asked = self.remove(number).expect("just seen");
             let timed_out = Reason::TimedOut { milliseconds: self.timeout / MILLISECOND };
             let failure = match (self.unsent.remove(&number), &asked.question) {
                 (true, _) => Failure::NotApplied(Reason::NoLeader),
@@ -157,13 +200,15 @@ impl Asking {
     /// can break it again.
     pub(super) fn forget(&mut self, stream: StreamId) {
         self.broken.remove(&stream);
-        for asked in self.asked.values_mut().filter(|asked| asked.stream == stream) {
+        for number in self.streams.remove(&stream).unwrap_or_default() {
+            let asked = self.asked.get_mut(&number).expect("streams name questions under way");
             asked.stream = StreamId::NONE;
         }
     }
 
     /// Fails everything: the member stops.
     pub(super) fn stop(&mut self) {
+        self.streams.clear();
         for (number, asked) in std::mem::take(&mut self.asked) {
             let failure = if self.unsent.contains(&number) {
                 Failure::NotApplied(Reason::Stopping)
@@ -181,6 +226,11 @@ impl Asking {
 
     pub(super) fn has_unsent(&self) -> bool {
         !self.unsent.is_empty()
+    }
+
+    /// How long a question may wait for its answer, in nanoseconds.
+    pub(super) fn timeout(&self) -> u64 {
+        self.timeout
     }
 
     pub(super) fn failed(&self) -> u64 {
@@ -210,10 +260,8 @@ impl Asking {
     }
 
     fn break_stream(&mut self, stream: StreamId) {
-        let doomed: Vec<u64> =
-            self.asked.iter().filter(|(_, asked)| asked.stream == stream).map(|(&number, _)| number).collect();
-        for number in doomed {
-            let asked = self.asked.remove(&number).expect("just listed");
+        for number in self.streams.remove(&stream).unwrap_or_default() {
+            let asked = self.asked.remove(&number).expect("streams name questions under way");
             let failure = if self.unsent.remove(&number) {
                 Failure::NotApplied(Reason::StreamBroken)
             } else {
@@ -236,11 +284,4 @@ impl Asking {
 pub(super) struct Asker {
     pub(super) member: NodeId,
     pub(super) number: u64,
-}
-
-/// A protocol's decision that waits for its release.
-#[derive(Clone, Debug)]
-pub(super) struct Verdict {
-    pub(super) asker: Asker,
-    pub(super) reply: Bytes,
 }

@@ -24,7 +24,8 @@ pub enum Event {
         /// What it says.
         message: PeerMessage,
     },
-    /// A connection to this peer stands, in both directions.
+    /// Connections to this peer stand, in both directions. Whatever is sent from now on travels on them, or is lost
+    /// with them.
     Connected(NodeId),
     /// The connection to this peer broke, in either direction.
     ConnectionLost(NodeId),
@@ -64,6 +65,11 @@ pub enum Event {
     Touched {
         /// Their leases.
         leases: Vec<LeaseId>,
+    },
+    /// A request of a stream was refused at the door.
+    Break {
+        /// Which.
+        stream: StreamId,
     },
     /// A stream is over.
     Forget {

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use raft::{Index, NodeId, Tag, Term};
-use state::{Delta, Edit, LeaseId, State};
+use state::{Delta, Edit, Lease, LeaseId, State};
 
-use super::asking::{Asker, Verdict};
+use super::asking::Asker;
 use super::leases::Deadlines;
 use crate::clock::Now;
 use crate::message::{Decline, Outcome, Question};
@@ -28,7 +28,7 @@ pub(super) struct Leading {
     in_flight: VecDeque<InFlight>,
     in_flight_bytes: usize,
     turn: Turn,
-    backlog: VecDeque<(Asker, ProtocolId, Bytes)>,
+    backlog: VecDeque<Request>,
     barriers: BTreeMap<Tag, Barrier>,
     declined: Vec<Told>,
     pub(super) deadlines: Deadlines,
@@ -37,8 +37,31 @@ pub(super) struct Leading {
 struct InFlight {
     index: Index,
     state: State,
-    verdicts: Vec<Verdict>,
+    /// What leaves when the entry is committed.
+    told: Vec<Told>,
     bytes: usize,
+}
+
+/// A request that waits to be decided.
+struct Request {
+    asker: Asker,
+    protocol: ProtocolId,
+    bytes: Bytes,
+    /// When it came, in nanoseconds.
+    arrived: u64,
+}
+
+/// A protocol's decision that waits for its release.
+struct Verdict {
+    asker: Asker,
+    reply: Bytes,
+}
+
+impl Verdict {
+    /// What is told once the last entry that the decision saw or made is known.
+    fn resting_on(self, index: Index) -> Told {
+        (self.asker, Outcome::Decided { index: index.0, reply: self.reply })
+    }
 }
 
 /// What was decided since the last entry was proposed.
@@ -108,7 +131,7 @@ impl Leading {
                 super::apply_batch(&mut working, &batch).map_err(|why| format!("entry {}: {why}", index.0))?;
             }
             in_flight_bytes += bytes;
-            in_flight.push_back(InFlight { index, state: working.clone(), verdicts: Vec::new(), bytes });
+            in_flight.push_back(InFlight { index, state: working.clone(), told: Vec::new(), bytes });
         }
         let deadlines = Deadlines::all_of(&working, awake);
         Ok(Leading {
@@ -124,10 +147,16 @@ impl Leading {
         })
     }
 
-    /// Takes a question of a member (perhaps this one).
-    pub(super) fn ask(&mut self, asker: Asker, question: Question, awake: u64) {
+    /// Takes a question of a member (perhaps this one). `patience` is how long an asker waits for an answer, in
+    /// nanoseconds: what is older need not be decided any more, so the backlog is bounded by what the members may ask
+    /// in that time.
+    pub(super) fn ask(&mut self, asker: Asker, question: Question, now: Now, patience: u64, awake: u64) {
         match question {
-            Question::Decide { protocol, request } => self.backlog.push_back((asker, protocol, request)),
+            Question::Decide { protocol, request } => {
+                let forgotten = now.nanoseconds.saturating_sub(patience);
+                while self.backlog.pop_front_if(|oldest| oldest.arrived < forgotten).is_some() {}
+                self.backlog.push_back(Request { asker, protocol, bytes: request, arrived: now.nanoseconds });
+            }
             Question::Barrier => self.turn.questions.push((asker, BarrierQuestion::Read)),
             Question::Lease { lease, renew } => {
                 if renew {
@@ -138,27 +167,57 @@ impl Leading {
         }
     }
 
-    /// Decides what waits, as far as the bounds allow, and hands over the next thing to ask of Raft.
-    /// To be called until it returns nothing, each time after what it asked for was done.
-    pub(super) fn next(&mut self, desk: &mut Desk<'_>, new_tag: impl FnOnce() -> Tag) -> (Vec<Told>, Option<Want>) {
-        while self.turn.bytes < desk.limits.entry_bytes && self.in_flight_bytes < desk.limits.uncommitted_bytes {
-            let Some((asker, protocol, request)) = self.backlog.pop_front() else { break };
-            match desk.protocols.iter().find(|known| known.id() == protocol) {
-                Some(known) => self.decide(desk, known.as_ref(), asker, &request),
+    /// Decides what waits, as far as one entry and the bounds allow.
+    pub(super) fn decide(&mut self, desk: &mut Desk<'_>) -> u64 {
+        let before = self.backlog.len();
+        while self.turn.bytes < desk.limits.entry_bytes && self.has_room(desk.limits) {
+            let Some(request) = self.backlog.pop_front() else { break };
+            match desk.protocols.iter().find(|known| known.id() == request.protocol) {
+                Some(protocol) => self.decide_one(desk, protocol.as_ref(), request.asker, &request.bytes),
                 None => {
-                    self.declined.push((asker, Outcome::Declined(Decline::UnknownProtocol(protocol))));
+                    let decline = Decline::UnknownProtocol(request.protocol);
+                    self.declined.push((request.asker, Outcome::Declined(decline)));
                 }
             }
         }
-        (std::mem::take(&mut self.declined), self.close_turn(new_tag))
+        (before - self.backlog.len()) as u64
     }
 
-    /// Whether requests wait for room in flight.
-    pub(super) fn waiting(&self) -> usize {
-        self.backlog.len()
+    /// Closes the turn: hands over what to ask of Raft for it, if anything. To be called until it gives nothing, each
+    /// time after what it gave was done.
+    pub(super) fn want(&mut self, new_tag: impl FnOnce() -> Tag) -> Option<Want> {
+        if !self.turn.deltas.is_empty() {
+            let deltas = std::mem::take(&mut self.turn.deltas);
+            return Some(Want::Propose(Batch::seal(&deltas)));
+        }
+        if self.turn.verdicts.is_empty() && self.turn.questions.is_empty() {
+            return None;
+        }
+        let tag = new_tag();
+        let barrier = Barrier {
+            seen: self.in_flight.back().map_or(Index(0), |last| last.index),
+            verdicts: std::mem::take(&mut self.turn.verdicts),
+            questions: std::mem::take(&mut self.turn.questions),
+        };
+        self.barriers.insert(tag, barrier);
+        Some(Want::Barrier(tag))
     }
 
-    fn decide(&mut self, desk: &mut Desk<'_>, protocol: &dyn Protocol, asker: Asker, request: &[u8]) {
+    /// Refusals that rest on nothing but the request itself.
+    pub(super) fn take_declined(&mut self) -> Vec<Told> {
+        std::mem::take(&mut self.declined)
+    }
+
+    /// Whether there is something to decide and room for it.
+    pub(super) fn has_work(&self, limits: &Limits, awake: u64) -> bool {
+        (!self.backlog.is_empty() || self.deadlines.is_due(awake)) && self.has_room(limits)
+    }
+
+    fn has_room(&self, limits: &Limits) -> bool {
+        self.in_flight_bytes < limits.uncommitted_bytes
+    }
+
+    fn decide_one(&mut self, desk: &mut Desk<'_>, protocol: &dyn Protocol, asker: Asker, request: &[u8]) {
         let context = Context { random: (desk.random)(), origin: asker.member, term: self.term.0 };
         let mut transaction = self.working.begin(desk.now.unix_milliseconds);
         let reply = protocol.prepare(&context, &mut transaction, request);
@@ -174,14 +233,18 @@ impl Leading {
 
     /// Ends leases whose time ran out, each by its protocol's own decision. Returns how many.
     pub(super) fn expire(&mut self, desk: &mut Desk<'_>) -> u64 {
-        if self.in_flight_bytes >= desk.limits.uncommitted_bytes {
+        if !self.has_room(desk.limits) {
             return 0;
         }
         let expired = self.deadlines.take_expired(desk.awake, Self::EXPIRIES_PER_TURN);
         let mut count = 0;
         for id in expired {
-            let Some(owner) = self.working.lease(id).map(|lease| lease.owner) else { continue };
-            let Some(protocol) = desk.protocols.iter().find(|known| known.id().0 == owner) else { continue };
+            let Some(&Lease { owner, ttl_milliseconds, .. }) = self.working.lease(id) else { continue };
+            let Some(protocol) = desk.protocols.iter().find(|known| known.id().0 == owner) else {
+                // Of a protocol that this version does not have; the next leader may.
+                self.deadlines.granted(id, ttl_milliseconds, desk.awake);
+                continue;
+            };
             let context = Context { random: (desk.random)(), origin: NodeId(0), term: self.term.0 };
             let mut transaction = self.working.begin(desk.now.unix_milliseconds);
             protocol.expire(&context, &mut transaction, id);
@@ -192,7 +255,6 @@ impl Leading {
                 count += 1;
             } else {
                 // More rows hang on it than one entry can delete. It stays, and is tried again when fewer do.
-                let ttl_milliseconds = self.working.lease(id).map_or(0, |lease| lease.ttl_milliseconds);
                 self.deadlines.granted(id, ttl_milliseconds, desk.awake);
             }
         }
@@ -223,18 +285,10 @@ impl Leading {
     /// The entry wanted last was appended at `index`.
     pub(super) fn proposed(&mut self, index: Index, bytes: usize) {
         assert!(self.in_flight.back().is_none_or(|last| last.index < index), "entries are appended in order");
-        let verdicts = std::mem::take(&mut self.turn.verdicts);
+        let told = self.turn.verdicts.drain(..).map(|verdict| verdict.resting_on(index)).collect();
         self.turn.bytes = 0;
         self.in_flight_bytes += bytes;
-        self.in_flight.push_back(InFlight { index, state: self.working.clone(), verdicts, bytes });
-    }
-
-    /// Raft did not take the entry wanted last: what it held never happened.
-    pub(super) fn refused(&mut self, committed: &State) -> Vec<Told> {
-        self.working = self.in_flight.back().map_or(committed, |last| &last.state).clone();
-        self.turn.bytes = 0;
-        let decline = || Outcome::Declined(Decline::NotLeader);
-        std::mem::take(&mut self.turn.verdicts).into_iter().map(|verdict| (verdict.asker, decline())).collect()
+        self.in_flight.push_back(InFlight { index, state: self.working.clone(), told, bytes });
     }
 
     /// The entry at `index` is committed: gives the state after it, if the entry changed any, and what it releases.
@@ -243,30 +297,35 @@ impl Leading {
         let entry = self.in_flight.pop_front_if(|entry| entry.index <= index)?;
         assert!(entry.index == index, "a leader adopts its entries in order, without leaving one out");
         self.in_flight_bytes -= entry.bytes;
-        Some((entry.state, entry.verdicts.into_iter().map(|verdict| release(index, verdict)).collect()))
+        Some((entry.state, entry.told))
     }
 
     /// Leadership was proven by a barrier begun as `tag`; reads may be served at `index`.
     pub(super) fn proven(&mut self, tag: Tag, index: Index, awake: u64) -> Vec<Told> {
         let Some(barrier) = self.barriers.remove(&tag) else { return Vec::new() };
-        let mut told: Vec<Told> = barrier
-            .questions
-            .into_iter()
-            .map(|(asker, question)| match question {
-                BarrierQuestion::Read => (asker, Outcome::Barrier { index: index.0 }),
+        let mut told = Vec::new();
+        // Leases are known as the newest decisions left them: what tells of them rests on the last entry.
+        let mut leases = Vec::new();
+        for (asker, question) in barrier.questions {
+            match question {
+                BarrierQuestion::Read => told.push((asker, Outcome::Barrier { index: index.0 })),
                 BarrierQuestion::Lease(lease) => {
-                    (asker, Outcome::Lease { found: self.deadlines.remaining(lease, awake) })
+                    let found = self.deadlines.remaining(lease, awake);
+                    leases.push((asker, Outcome::Lease { found }));
                 }
-            })
-            .collect();
-        // What the verdicts saw may still be in flight: then they leave with it.
-        match self.in_flight.iter_mut().rev().find(|entry| entry.index <= barrier.seen) {
-            Some(entry) => entry.verdicts.extend(barrier.verdicts),
-            // Else it is committed, and so at or before the read point: whoever asked must have applied that much.
-            None => {
-                let seen = barrier.seen.max(index);
-                told.extend(barrier.verdicts.into_iter().map(|verdict| release(seen, verdict)));
             }
+        }
+        match self.in_flight.back_mut() {
+            Some(last) => last.told.extend(leases),
+            None => told.extend(leases),
+        }
+        // What the verdicts saw may still be in flight: then they leave with it. Else it is committed, and so at or
+        // before the read point: whoever asked must have applied that much.
+        let seen = barrier.seen.max(index);
+        let verdicts = barrier.verdicts.into_iter().map(|verdict| verdict.resting_on(seen));
+        match self.in_flight.iter_mut().rev().find(|entry| entry.index <= barrier.seen) {
+            Some(entry) => entry.told.extend(verdicts),
+            None => told.extend(verdicts),
         }
         told
     }
@@ -289,26 +348,8 @@ impl Leading {
         }
         told.extend(self.turn.questions.into_iter().map(|(asker, _)| decline(asker)));
         told.extend(self.turn.verdicts.into_iter().map(|verdict| decline(verdict.asker)));
-        told.extend(self.backlog.into_iter().map(|(asker, _, _)| decline(asker)));
+        told.extend(self.backlog.into_iter().map(|request| decline(request.asker)));
         told
-    }
-
-    fn close_turn(&mut self, new_tag: impl FnOnce() -> Tag) -> Option<Want> {
-        if !self.turn.deltas.is_empty() {
-            let deltas = std::mem::take(&mut self.turn.deltas);
-            return Some(Want::Propose(Batch::seal(&deltas)));
-        }
-        if self.turn.verdicts.is_empty() && self.turn.questions.is_empty() {
-            return None;
-        }
-        let tag = new_tag();
-        let barrier = Barrier {
-            seen: self.in_flight.back().map_or(Index(0), |last| last.index),
-            verdicts: std::mem::take(&mut self.turn.verdicts),
-            questions: std::mem::take(&mut self.turn.questions),
-        };
-        self.barriers.insert(tag, barrier);
-        Some(Want::Barrier(tag))
     }
 
     /// A change too large for an entry is taken back: the working state is the last entry's again, with what this turn
@@ -339,8 +380,4 @@ impl Leading {
         self.turn.bytes += delta.len();
         self.turn.deltas.push(delta);
     }
-}
-
-fn release(index: Index, verdict: Verdict) -> Told {
-    (verdict.asker, Outcome::Decided { index: index.0, reply: verdict.reply })
 }

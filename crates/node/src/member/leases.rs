@@ -43,11 +43,8 @@ impl Deadlines {
     /// A lease was granted just now.
     pub(super) fn granted(&mut self, lease: LeaseId, ttl_milliseconds: u64, awake: u64) {
         let time_to_live = ttl_milliseconds.saturating_mul(MILLISECOND);
-        if self.leases.contains_key(&lease) {
-            self.renew(lease, awake);
-        } else {
-            self.insert(lease, time_to_live, awake.saturating_add(time_to_live));
-        }
+        // Granted anew, perhaps with another time: whatever was queued for it before no longer counts.
+        self.insert(lease, time_to_live, awake.saturating_add(time_to_live));
     }
 
     /// Its owner was heard: its time begins anew. False if there is no such lease.
@@ -69,25 +66,38 @@ impl Deadlines {
     pub(super) fn take_expired(&mut self, awake: u64, most: usize) -> Vec<LeaseId> {
         let mut expired = Vec::new();
         while let Some(slot) = self.slots.first_entry() {
-            if *slot.key() * SLOT > awake || expired.len() >= most {
+            if slot.key().saturating_mul(SLOT) > awake || expired.len() >= most {
                 break;
             }
-            let (number, waiting) = slot.remove_entry();
-            for lease in waiting {
+            let (number, mut waiting) = slot.remove_entry();
+            while let Some(lease) = waiting.pop() {
+                if expired.len() >= most {
+                    waiting.push(lease);
+                    break;
+                }
                 // A lease that was revoked, and perhaps granted anew, leaves its old place in the queue behind.
                 let Some(deadline) = self.leases.get(&lease).filter(|deadline| deadline.slot == number) else {
                     continue;
                 };
-                if deadline.at > awake || expired.len() >= most {
+                if deadline.at > awake {
                     self.queue(lease);
                 } else {
                     self.leases.remove(&lease);
                     expired.push(lease);
                 }
             }
+            if !waiting.is_empty() {
+                // The rest of the slot is due as well: it is found first the next time.
+                self.slots.entry(number).or_default().append(&mut waiting);
+            }
         }
         expired.sort_unstable();
         expired
+    }
+
+    /// Whether a lease may have run out by now.
+    pub(super) fn is_due(&self, awake: u64) -> bool {
+        self.slots.first_key_value().is_some_and(|(slot, _)| slot.saturating_mul(SLOT) <= awake)
     }
 
     /// The lease is gone.
@@ -144,6 +154,18 @@ mod tests {
         }
         expired.sort_unstable();
         assert_eq!(expired, (0..100).map(LeaseId).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_lease_granted_anew_with_another_time_lives_for_that() {
+        let mut deadlines = Deadlines::default();
+        deadlines.granted(LeaseId(7), 1000, 0);
+        deadlines.granted(LeaseId(7), 3000, 0);
+        assert_eq!(deadlines.take_expired(2 * SECOND, 10), []);
+        deadlines.renew(LeaseId(7), 2 * SECOND);
+        assert_eq!(deadlines.take_expired(4 * SECOND, 10), []);
+        deadlines.granted(LeaseId(7), 500, 4 * SECOND);
+        assert_eq!(deadlines.take_expired(5 * SECOND, 10), [LeaseId(7)]);
     }
 
     #[test]

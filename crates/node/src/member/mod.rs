@@ -54,6 +54,10 @@ pub struct Member {
     clock: AwakeClock,
     digests: Digests,
     digest_told: Index,
+    /// When the member looks after itself next, in nanoseconds: a follower that hears its leader has no other timer.
+    upkeep_at: u64,
+    /// There is more to decide than one turn should.
+    hurried: bool,
     random: Random,
     next_tag: u64,
     story: Story,
@@ -64,8 +68,10 @@ pub struct Member {
     effects: Effects,
 }
 
-/// What is freed of compacted history in one turn.
-const RECLAIM_PER_TURN: usize = 256;
+/// What is freed of compacted history in one turn: more than a turn of ordinary size adds.
+const RECLAIM_PER_TURN: usize = 1024;
+/// Entries that a leader makes in one turn before it lets the others hear of it.
+const ENTRIES_PER_TURN: usize = 4;
 /// How often the figures in the status are renewed while nothing else changes, in nanoseconds.
 const STATUS_EVERY: u64 = 100 * crate::clock::MILLISECOND;
 
@@ -95,7 +101,7 @@ impl Member {
         let core = raft.status();
         let standing = Standing { role: core.role, term: core.ballot.term, leader: core.leader, cause: core.cause };
         // Numbers of an earlier life of this member must not come again: an answer to them may still arrive.
-        let first_number = (now.unix_milliseconds << 20) | (random.next() & 0xf_ffff);
+        let first_number = random.next() >> 1;
         let timeout = u64::try_from(options.limits.request_timeout.as_nanos()).unwrap_or(u64::MAX);
         let names = options.members.iter().map(|member| (member.id, member.name.clone())).collect();
         let mut clock = AwakeClock::default();
@@ -118,6 +124,8 @@ impl Member {
             clock,
             digests: Digests::default(),
             digest_told: Index::ZERO,
+            upkeep_at: now.nanoseconds,
+            hurried: false,
             random,
             next_tag: 1,
             story: Story::new(names),
@@ -133,7 +141,7 @@ impl Member {
     /// When the next [`Event::Tick`] is due at the latest, in nanoseconds.
     #[must_use]
     pub fn deadline(&self) -> u64 {
-        self.pacer.next()
+        if self.hurried { 0 } else { self.pacer.next().min(self.upkeep_at) }
     }
 
     /// The state that is committed and applied here.
@@ -176,6 +184,7 @@ impl Member {
                 self.post(now, tag, StreamId::NONE, Question::Lease { lease, renew: false });
             }
             Event::Touched { leases } => self.touched(leases),
+            Event::Break { stream } => self.asking.break_off(stream),
             Event::Forget { stream } => self.asking.forget(stream),
             Event::SnapshotWritten { meta } => self.snapshot_written(meta),
             Event::SnapshotFailed { why } => self.snapshot_failed(&why),
@@ -194,6 +203,8 @@ impl Member {
     pub fn drain(&mut self, now: Now) -> Effects {
         // Whatever one part does may give another something to do: an election lets questions go, a question
         // becomes an entry, an entry of a lone member is committed at once. Each round makes progress or is last.
+        self.hurried = false;
+        self.expire_leases(now);
         loop {
             self.ask_leader(now);
             self.lead(now);
@@ -205,6 +216,12 @@ impl Member {
         }
         self.open_gate();
         self.plan_snapshot();
+        match &mut self.leading {
+            Some(leading) => leading.reclaim(RECLAIM_PER_TURN),
+            None => {
+                self.committed.reclaim(RECLAIM_PER_TURN);
+            }
+        }
         if self.applied != self.published_index {
             self.published_index = self.applied;
             self.effects.publish = Some(self.published());
@@ -226,13 +243,10 @@ impl Member {
         while let Some(edge) = self.pacer.due(now.nanoseconds) {
             self.raft.step(edge.into());
         }
-        self.asking.expire(now.nanoseconds);
-        self.tell_digest();
-        match &mut self.leading {
-            Some(leading) => leading.reclaim(RECLAIM_PER_TURN),
-            None => {
-                self.committed.reclaim(RECLAIM_PER_TURN);
-            }
+        if now.nanoseconds >= self.upkeep_at {
+            self.upkeep_at = now.nanoseconds.saturating_add(self.options.pacing().heartbeat);
+            self.asking.expire(now.nanoseconds);
+            self.tell_digest();
         }
     }
 
@@ -240,14 +254,17 @@ impl Member {
         self.story.heard(from, now);
         match message {
             PeerMessage::Raft(envelope) => self.raft.step(Input::Received(envelope)),
-            PeerMessage::Ask { number, question } => {
+            PeerMessage::Ask { number, term, question } => {
                 let asker = Asker { member: from, number };
                 match &mut self.leading {
-                    Some(leading) => leading.ask(asker, question, self.clock.awake()),
-                    None => self.tell(vec![(asker, Outcome::Declined(Decline::NotLeader))]),
+                    // Only in the term it was meant for: the questions before it went to the leader of that term.
+                    Some(leading) if leading.term.0 == term => {
+                        leading.ask(asker, question, now, self.asking.timeout(), self.clock.awake());
+                    }
+                    _ => self.tell(vec![(asker, Outcome::Declined(Decline::NotLeader))]),
                 }
             }
-            PeerMessage::Tell { number, outcome } => self.told(now, number, outcome),
+            PeerMessage::Tell { number, outcome } => self.told(now, from, number, outcome),
             PeerMessage::Touch { leases } => self.touched_here(&leases),
             PeerMessage::Digest { index, hash } => {
                 if let Err(divergence) = self.digests.told(index, hash) {
@@ -316,56 +333,74 @@ impl Member {
         }
         if let Some(leading) = &mut self.leading {
             for (number, question) in self.asking.send(false) {
-                leading.ask(Asker { member: self.options.id, number }, question, self.clock.awake());
+                let asker = Asker { member: self.options.id, number };
+                leading.ask(asker, question, now, self.asking.timeout(), self.clock.awake());
             }
         } else if self.connected.contains(&leader) {
             for (number, question) in self.asking.send(true) {
-                self.effects.send.push((leader, PeerMessage::Ask { number, question }));
+                let term = self.standing.term.0;
+                self.effects.send.push((leader, PeerMessage::Ask { number, term, question }));
             }
         }
     }
 
-    /// Decides what waits for this leader.
+    /// Lets the protocols end what ran out, and the history stay within its bounds; once a drain, and bounded, so that
+    /// a mass expiry delays no heartbeat.
+    fn expire_leases(&mut self, now: Now) {
+        self.with_desk(now, |leading, desk, counters| {
+            counters.expired += leading.expire(desk);
+            leading.bound_history(desk);
+        });
+    }
+
+    /// Decides what waits for this leader, as far as one turn should.
     fn lead(&mut self, now: Now) {
-        let Some(mut leading) = self.leading.take() else { return };
+        for round in 0.. {
+            // What is decided while leadership is handed over would not be taken: it waits, in order.
+            if self.raft.accepts_proposals() {
+                if round == ENTRIES_PER_TURN {
+                    break;
+                }
+                self.with_desk(now, |leading, desk, counters| counters.prepared += leading.decide(desk));
+            }
+            let Some(leading) = &mut self.leading else { return };
+            let tag = Tag(self.next_tag);
+            self.next_tag += 1;
+            match leading.want(|| tag) {
+                Some(Want::Propose(batch)) => {
+                    let (bytes, last) = (batch.bytes().len(), self.raft.last().index);
+                    self.raft.step(Input::Propose(tag, batch));
+                    let index = self.raft.last().index;
+                    assert!(index == last.next(), "a core that accepts proposals appends them");
+                    self.counters.proposed += 1;
+                    leading.proposed(index, bytes);
+                }
+                Some(Want::Barrier(tag)) => self.raft.step(Input::Read(tag)),
+                None => break,
+            }
+        }
+        let Some(leading) = &mut self.leading else { return };
+        let declined = leading.take_declined();
+        let more = leading.has_work(&self.options.limits, self.clock.awake());
+        self.hurried = more && self.raft.accepts_proposals();
+        self.tell_from(now, declined);
+    }
+
+    fn with_desk(&mut self, now: Now, work: impl FnOnce(&mut Leading, &mut Desk<'_>, &mut Counters)) {
+        if !self.raft.accepts_proposals() {
+            return;
+        }
+        let Some(leading) = &mut self.leading else { return };
         let random = &mut self.random;
-        let mut draw = || random.next();
         let mut desk = Desk {
             protocols: &self.protocols,
             limits: &self.options.limits,
             committed: &self.committed,
             now,
             awake: self.clock.awake(),
-            random: &mut draw,
+            random: &mut || random.next(),
         };
-        self.counters.expired += leading.expire(&mut desk);
-        leading.bound_history(&desk);
-        let mut answers: Vec<Told> = Vec::new();
-        loop {
-            let before = leading.waiting();
-            let tag = Tag(self.next_tag);
-            let (declined, want) = leading.next(&mut desk, || tag);
-            self.counters.prepared += (before - leading.waiting()) as u64;
-            answers.extend(declined);
-            self.next_tag += 1;
-            match want {
-                Some(Want::Propose(batch)) => {
-                    let bytes = batch.bytes().len();
-                    let last = self.raft.last().index;
-                    self.raft.step(Input::Propose(tag, batch));
-                    if self.raft.last().index == last {
-                        answers.extend(leading.refused(&self.committed));
-                    } else {
-                        self.counters.proposed += 1;
-                        leading.proposed(last.next(), bytes);
-                    }
-                }
-                Some(Want::Barrier(tag)) => self.raft.step(Input::Read(tag)),
-                None => break,
-            }
-        }
-        self.leading = Some(leading);
-        self.tell_from(now, answers);
+        work(leading, &mut desk, &mut self.counters);
     }
 
     fn absorb(&mut self, now: Now, effects: raft::Effects<Batch>) {
@@ -404,7 +439,6 @@ impl Member {
     /// committed in place of this one's entries must not meet the old working state.
     fn stand(&mut self, now: Now, standing: Standing) {
         self.status_due = true;
-        self.ask_again_at = 0;
         let change = self.story.stands(&standing, now);
         let line = format!("{} in term {}: {}", change.role.name(), change.term, change.cause);
         self.effects.story.push(line);
@@ -419,6 +453,7 @@ impl Member {
         if leader_changed {
             self.asking.leader_lost();
         }
+        self.ask_again_at = 0;
     }
 
     /// Begins to lead, once everything that is committed so far is applied.
@@ -459,8 +494,9 @@ impl Member {
     }
 
     /// An answer of the leader to a question of this member.
-    fn told(&mut self, now: Now, number: u64, outcome: Outcome) {
-        if outcome == Outcome::Declined(Decline::NotLeader) {
+    fn told(&mut self, now: Now, from: NodeId, number: u64, outcome: Outcome) {
+        let declined = outcome == Outcome::Declined(Decline::NotLeader);
+        if declined && self.standing.leader == Some(from) && self.asking.awaits(number) {
             // Whoever declines is about to say who leads, or will lead on (a hand-over that failed).
             self.ask_again_at = now.nanoseconds.saturating_add(self.options.pacing().heartbeat);
         }
@@ -471,7 +507,7 @@ impl Member {
         let (own, others): (Vec<Told>, Vec<Told>) =
             told.into_iter().partition(|(asker, _)| asker.member == self.options.id);
         for (asker, outcome) in own {
-            self.told(now, asker.number, outcome);
+            self.told(now, asker.member, asker.number, outcome);
         }
         self.tell(others);
     }

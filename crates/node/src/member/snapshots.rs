@@ -4,18 +4,20 @@
 //! the newest, so that a slow follower can still be served from the log, and a start can fall back to the older
 //! snapshot if the newest is damaged.
 
-use raft::{Entry, Index, Input, Recovered, SnapshotMeta, Write};
+use raft::{Entry, Index, Input, Recovered, SnapshotMeta, Ticket, Write};
 use state::State;
 
 use super::{Member, SnapshotOrder};
 use crate::Batch;
 
 /// How far this member is with writing its state down.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct SnapshotPlan {
     /// The newest durable snapshot.
     newest: Option<SnapshotMeta>,
     under_way: bool,
+    /// Ordered as soon as this member's own disk holds everything that it covers: the write it waits for.
+    prepared: Option<(Ticket, SnapshotOrder)>,
     logged_bytes: u64,
 }
 
@@ -26,7 +28,7 @@ impl SnapshotPlan {
         let loaded = newest.as_ref().map_or(Index::ZERO, |meta| meta.last.index);
         let covered = usize::try_from(loaded.ahead_of(recovered.base.last.index)).unwrap_or(usize::MAX);
         let logged_bytes = recovered.entries.iter().skip(covered).map(|entry| entry.weight() as u64).sum();
-        SnapshotPlan { newest, under_way: false, logged_bytes }
+        SnapshotPlan { newest, under_way: false, prepared: None, logged_bytes }
     }
 
     /// A write goes to the log.
@@ -36,11 +38,15 @@ impl SnapshotPlan {
 }
 
 impl Member {
-    /// Orders a snapshot if one is due. Only of what is on this member's own disk: the state may run ahead of it.
+    /// Orders a snapshot if one is due. Only of what is on this member's own disk: the state may run ahead of it, and
+    /// under load it always does, so the state is taken now and written down when the disk has caught up.
     pub(super) fn plan_snapshot(&mut self) {
         let plan = &mut self.snapshots;
-        let due = plan.logged_bytes >= self.options.limits.snapshot_log_bytes && !plan.under_way;
-        if !due || self.written < self.last_ticket {
+        if let Some((_, order)) = plan.prepared.take_if(|(ticket, _)| *ticket <= self.written) {
+            self.effects.story.push(format!("writes a snapshot of entry {}", order.meta.last));
+            self.effects.save_snapshot = Some(order);
+        }
+        if plan.under_way || plan.logged_bytes < self.options.limits.snapshot_log_bytes {
             return;
         }
         let Some(meta) = self.raft.meta_at(self.applied) else { return };
@@ -49,8 +55,8 @@ impl Member {
         }
         plan.under_way = true;
         plan.logged_bytes = 0;
-        self.effects.story.push(format!("writes a snapshot of entry {}", meta.last));
-        self.effects.save_snapshot = Some(SnapshotOrder { meta, state: self.committed.clone() });
+        let order = SnapshotOrder { meta, state: self.committed.clone() };
+        plan.prepared = Some((self.last_ticket, order));
     }
 
     pub(super) fn snapshot_written(&mut self, meta: SnapshotMeta) {
@@ -78,6 +84,8 @@ impl Member {
             self.committed = state;
             self.applied = last;
             self.snapshots.newest = Some(meta);
+            self.snapshots.prepared = None;
+            self.snapshots.under_way = false;
             self.asking.applied(last.0);
         }
     }

@@ -35,6 +35,9 @@ impl Clock {
     }
 }
 
+/// Who waits for which answer, and what the request counts for in the inbox.
+type Waiting = HashMap<RequestTag, (Completion, usize)>;
+
 /// What the core thread works with.
 pub(super) struct Core {
     pub(super) member: Member,
@@ -44,7 +47,7 @@ pub(super) struct Core {
     pub(super) links: Arc<Links>,
     pub(super) store: Store,
     pub(super) runtime: tokio::runtime::Handle,
-    pub(super) published: watch::Sender<u64>,
+    pub(super) published: watch::Sender<Arc<View>>,
     /// Told once, when the member had to stop by itself.
     pub(super) fatal: watch::Sender<Option<String>>,
     /// No turn is further away than this, so that signs of life are passed on in time.
@@ -55,7 +58,7 @@ impl Core {
     /// Runs until the member is told to stop or has to.
     pub(super) fn run(mut self) {
         let mut taken = Taken::default();
-        let mut waiting: HashMap<RequestTag, Completion> = HashMap::new();
+        let mut waiting = Waiting::new();
         let mut going_on = true;
         while going_on {
             let until_due = self.member.deadline().saturating_sub(self.clock.now().nanoseconds);
@@ -63,7 +66,10 @@ impl Core {
             let now = self.clock.now();
             for posted in taken.posted.drain(..) {
                 if let Some((tag, completion)) = posted.completion {
-                    waiting.insert(tag, completion);
+                    waiting.insert(tag, (completion, posted.weight));
+                }
+                if let Event::Connected(peer) = posted.event {
+                    self.links.open(peer);
                 }
                 going_on &= !matches!(posted.event, Event::Stop | Event::LogFailed { .. });
                 self.member.step(now, posted.event);
@@ -79,14 +85,14 @@ impl Core {
             going_on &= self.carry_out(effects, &mut waiting);
         }
         self.shared.inbox.close();
-        for completion in waiting.into_values() {
+        for (completion, _) in waiting.into_values() {
             // Whoever does not wait any more needs no answer.
             let _ = completion.send(Err(Failure::Unknown(Reason::Stopping)));
         }
     }
 
     /// Carries out one drain, in the order that the member relies on. False if the member has to stop.
-    fn carry_out(&mut self, effects: Effects, waiting: &mut HashMap<RequestTag, Completion>) -> bool {
+    fn carry_out(&mut self, effects: Effects, waiting: &mut Waiting) -> bool {
         if let Some(why) = effects.fatal {
             // Nothing of this drain leaves: what the member would say can no longer be relied on.
             error!("this member stops: {why}");
@@ -97,8 +103,10 @@ impl Core {
             self.links.send(*peer, message);
         }
         for write in effects.write {
-            // The writer ends only with the core, or after it has posted its failure.
-            let _ = self.log.send(write);
+            if self.log.send(write).is_err() {
+                self.fatal.send_replace(Some("the log thread is gone".into()));
+                return false;
+            }
         }
         if let Some(SnapshotOrder { meta, state }) = effects.save_snapshot {
             self.runtime.spawn(self.store.clone().save(meta, state));
@@ -108,21 +116,25 @@ impl Core {
         }
         let mut published = None;
         if let Some(Published { state, index, term }) = effects.publish {
-            let revision = state.revision();
-            self.shared.view.store(Arc::new(View { state, index, term }));
-            published = Some(revision);
+            let view = Arc::new(View { state, index, term });
+            self.shared.view.store(view.clone());
+            published = Some(view);
         }
         if !effects.answers.is_empty() {
             let view = self.shared.view.load_full();
+            let (mut requests, mut bytes) = (0, 0);
             for (tag, answer) in effects.answers {
-                if let Some(completion) = waiting.remove(&tag) {
+                if let Some((completion, weight)) = waiting.remove(&tag) {
+                    requests += 1;
+                    bytes += weight;
                     let _ = completion.send(answer.map(|answer| (answer, view.clone())));
                 }
             }
+            self.shared.inbox.answered(requests, bytes);
         }
         // Only now the watchers: an event of a later revision must not overtake an answer of an earlier one.
-        if let Some(revision) = published {
-            self.published.send_replace(revision);
+        if let Some(view) = published {
+            self.published.send_replace(view);
         }
         for line in effects.story {
             info!("{line}");

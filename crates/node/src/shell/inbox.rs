@@ -32,6 +32,7 @@ pub(crate) struct Inbox {
 #[derive(Default)]
 struct Queue {
     posted: Vec<Posted>,
+    /// Requests that are not answered yet, wherever they are.
     requests: usize,
     request_bytes: usize,
     peer_bytes: usize,
@@ -109,14 +110,19 @@ impl Inbox {
         taken.posted.clear();
         std::mem::swap(&mut queue.posted, &mut taken.posted);
         taken.touched = std::mem::take(&mut queue.touched);
-        queue.requests = 0;
-        queue.request_bytes = 0;
         let was_full = queue.peer_bytes >= self.limits.queue_bytes;
         queue.peer_bytes = 0;
         drop(queue);
         if was_full {
             self.drained.notify_waiters();
         }
+    }
+
+    /// So many requests with so many bytes were answered, which makes room for others.
+    pub(crate) fn answered(&self, requests: usize, bytes: usize) {
+        let mut queue = self.lock();
+        queue.requests -= requests;
+        queue.request_bytes -= bytes;
     }
 
     /// Refuses requests from now on and forgets those that wait.

@@ -14,6 +14,7 @@ use raft::{Lane, NodeId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tracing::{debug, info, warn};
 
@@ -65,6 +66,12 @@ struct Connections {
     connected: bool,
 }
 
+/// The era of a connection, and the news of its end.
+struct Generation {
+    number: u64,
+    changes: watch::Receiver<u64>,
+}
+
 /// Seen from this member.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Direction {
@@ -93,7 +100,7 @@ impl Links {
     }
 
     /// Starts listening and dialling; everything ends with the runtime's tasks being aborted.
-    pub(super) fn start(self: &Arc<Self>, listener: TcpListener, tasks: &mut tokio::task::JoinSet<()>) {
+    pub(super) fn start(self: &Arc<Self>, listener: TcpListener, tasks: &mut JoinSet<()>) {
         tasks.spawn(self.clone().listen(listener));
         for &peer in self.peers.keys() {
             for lane in LANES {
@@ -118,6 +125,7 @@ impl Links {
         let overflowing = queue.bytes > limit;
         drop(queue);
         if overflowing {
+            *outbox.lock() = Queue::default();
             warn!("{} does not keep up: limits.peer_queue_bytes = {limit} is reached, reconnecting", peer.address.name);
             self.close_all(peer, &mut peer.lock());
         } else {
@@ -137,11 +145,14 @@ impl Links {
     }
 
     async fn listen(self: Arc<Self>, listener: TcpListener) {
+        // Ends with this task, so that nothing outlives the member.
+        let mut heard = JoinSet::new();
         loop {
+            while heard.try_join_next().is_some() {}
             match listener.accept().await {
                 Ok((stream, address)) => {
                     let links = self.clone();
-                    tokio::spawn(async move {
+                    heard.spawn(async move {
                         if let Err(problem) = links.hear(stream).await {
                             debug!("peer connection from {address} ended: {problem}");
                         }
@@ -174,7 +185,7 @@ impl Links {
         let mut generation = self.stands(peer, lane, Direction::Hears);
         let ended = tokio::select! {
             ended = self.read_frames(hello.from, &mut stream) => ended,
-            _ = generation.changed() => return Ok(()),
+            _ = generation.changes.changed() => return Ok(()),
         };
         self.close(peer, &generation);
         ended.map_err(HelloError::Broken)
@@ -236,7 +247,6 @@ impl Links {
 
     async fn say(&self, peer: &Peer, lane: Lane, stream: TcpStream) {
         let outbox = &peer.lanes[&lane];
-        *outbox.lock() = Queue { open: true, ..Queue::default() };
         let mut generation = self.stands(peer, lane, Direction::Says);
         let (mut reader, mut writer) = stream.into_split();
         let mut nothing = [0];
@@ -244,14 +254,25 @@ impl Links {
             // The peer never speaks here: whatever this read ends with, the connection has ended.
             _ = reader.read(&mut nothing) => {}
             _ = outbox.write_out(&mut writer) => {}
-            _ = generation.changed() => {}
+            _ = generation.changes.changed() => {}
         }
-        *outbox.lock() = Queue::default();
         self.close(peer, &generation);
     }
 
+    /// The member knows of the connection to this peer: from now on messages are taken. Not before, so that nothing
+    /// that belongs behind lost messages is sent on a new connection.
+    pub(super) fn open(&self, to: NodeId) {
+        let Some(peer) = self.peers.get(&to) else { return };
+        let connections = peer.lock();
+        if connections.connected {
+            for outbox in peer.lanes.values() {
+                *outbox.lock() = Queue { open: true, ..Queue::default() };
+            }
+        }
+    }
+
     /// One of the four connections stands; it is to be closed when the generation that this gives is over.
-    fn stands(&self, peer: &Peer, lane: Lane, direction: Direction) -> watch::Receiver<u64> {
+    fn stands(&self, peer: &Peer, lane: Lane, direction: Direction) -> Generation {
         let mut connections = peer.lock();
         if !connections.standing.insert((lane, direction)) {
             // The peer dials anew before its old connection was seen to break.
@@ -262,19 +283,24 @@ impl Links {
             connections.connected = true;
             self.shared.inbox.post(Event::Connected(peer.address.id));
         }
-        peer.generation.subscribe()
+        let changes = peer.generation.subscribe();
+        let number = *changes.borrow();
+        Generation { number, changes }
     }
 
     /// Closes all four connections of a peer, unless those of this generation are closed already.
-    fn close(&self, peer: &Peer, generation: &watch::Receiver<u64>) {
+    fn close(&self, peer: &Peer, generation: &Generation) {
         let mut connections = peer.lock();
-        if !generation.has_changed().unwrap_or(true) {
+        if *peer.generation.borrow() == generation.number {
             self.close_all(peer, &mut connections);
         }
     }
 
     /// To be called under the lock, so that whatever stands from then on belongs to the next generation.
     fn close_all(&self, peer: &Peer, connections: &mut Connections) {
+        for outbox in peer.lanes.values() {
+            *outbox.lock() = Queue::default();
+        }
         if std::mem::take(connections).connected {
             self.shared.inbox.post(Event::ConnectionLost(peer.address.id));
         }
@@ -306,47 +332,51 @@ impl Outbox {
     async fn write_out(&self, writer: &mut (impl AsyncWriteExt + Unpin)) -> io::Result<()> {
         loop {
             let filled = self.filled.notified();
-            let parts = {
+            let (parts, bytes) = {
                 let mut queue = self.lock();
-                queue.bytes = 0;
-                std::mem::take(&mut queue.parts)
+                (std::mem::take(&mut queue.parts), std::mem::take(&mut queue.bytes))
             };
             if parts.is_empty() {
                 if timeout(PING_EVERY, filled).await.is_err() {
                     writer.write_all(&ping_frame()).await?;
                 }
             } else {
-                writer.write_all_buf(&mut Parts(parts)).await?;
+                writer.write_all_buf(&mut Parts { parts, bytes }).await?;
             }
         }
     }
 }
 
 /// Several pieces as one buffer, for vectored writes.
-struct Parts(VecDeque<Bytes>);
+struct Parts {
+    parts: VecDeque<Bytes>,
+    /// Of all parts together.
+    bytes: usize,
+}
 
 impl Buf for Parts {
     fn remaining(&self) -> usize {
-        self.0.iter().map(Bytes::len).sum()
+        self.bytes
     }
 
     fn chunk(&self) -> &[u8] {
-        self.0.front().map_or(&[], |part| part)
+        self.parts.front().map_or(&[], |part| part)
     }
 
     fn chunks_vectored<'a>(&'a self, slices: &mut [io::IoSlice<'a>]) -> usize {
-        let filled = slices.iter_mut().zip(&self.0).map(|(slice, part)| *slice = io::IoSlice::new(part));
+        let filled = slices.iter_mut().zip(&self.parts).map(|(slice, part)| *slice = io::IoSlice::new(part));
         filled.count()
     }
 
     fn advance(&mut self, mut count: usize) {
-        while let Some(front) = self.0.front_mut() {
+        self.bytes -= count;
+        while let Some(front) = self.parts.front_mut() {
             if count < front.len() {
                 front.advance(count);
                 return;
             }
             count -= front.len();
-            self.0.pop_front();
+            self.parts.pop_front();
         }
         assert!(count == 0, "advanced past the end");
     }

@@ -37,6 +37,9 @@ use crate::{Handle, Options, Protocol, Role, View};
 /// How long a stopping leader waits for another to take over.
 const HAND_OVER_WITHIN: Duration = Duration::from_secs(1);
 
+/// How long a stopping member waits for each of its threads.
+const THREAD_ENDS_WITHIN: Duration = Duration::from_secs(5);
+
 /// Why a member cannot start, in words for whoever started it.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -115,7 +118,7 @@ pub async fn start(options: Options, protocols: Vec<Arc<dyn Protocol>>) -> Resul
 
     let mut tasks = JoinSet::new();
     links.start(listener, &mut tasks);
-    let (published, follow_published) = watch::channel(0);
+    let (published, follow_published) = watch::channel(shared.view.load_full());
     tasks.spawn(Hub::run(shared.clone(), follow_published));
 
     let (to_log, writes) = mpsc::channel();
@@ -157,16 +160,19 @@ impl Running {
     /// Stops the member: hands leadership over if it has it, answers everybody who waits, and ends its threads.
     pub async fn stop(mut self) {
         let mut status = self.handle.status_changes();
-        if status.borrow_and_update().role == Role::Leader {
+        let now = status.borrow_and_update().clone();
+        let successor = now.members.iter().any(|member| member.id != now.id && member.voter && member.connected);
+        if now.role == Role::Leader && successor {
             self.shared.inbox.post(Event::StepAside);
             // Whether somebody took over or not: after this time it stops all the same.
             let _ = timeout(HAND_OVER_WITHIN, status.wait_for(|status| status.role != Role::Leader)).await;
         }
         self.shared.inbox.post(Event::Stop);
         for thread in self.threads.drain(..).rev() {
-            // The core first, for it feeds the log.
-            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+            // The core first, for it feeds the log. A disk that hangs must not keep the process from ending.
+            let _ = timeout(THREAD_ENDS_WITHIN, tokio::task::spawn_blocking(move || thread.join())).await;
         }
+        self.shared.hub.close();
         self.tasks.shutdown().await;
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use log::identity::{Identity, IdentityError, open_log};
-use log::{Folder, Log, Record};
+use log::{Folder, Log, Record, Sequence};
 use raft::{Index, Recovered, SnapshotMeta};
 use state::{State, TableSpec};
 use tracing::{info, warn};
@@ -14,7 +14,7 @@ use tracing::{info, warn};
 use super::snapshots::Snapshots;
 use super::writer::{GROUP, Layout};
 use crate::record::decode_record;
-use crate::{Batch, Options, Protocol};
+use crate::{Batch, Fold, Options, Protocol};
 
 /// The folder of the log within the data folder.
 const LOG_FOLDER: &str = "log";
@@ -126,24 +126,26 @@ fn open_snapshots(path: &Path, specs: &[TableSpec]) -> Result<(Snapshots<Folder>
     Ok((snapshots, newest))
 }
 
-/// Folds the records into what consensus begins with. A log that begins in the middle begins behind the entry that its
-/// first record follows (see `Layout`).
+/// Folds the records into what consensus begins with, and remembers where they stand.
 fn fold(folder: &Path, options: &Options, records: Vec<Record>) -> Result<(Recovered<Batch>, Layout), RecoveryError> {
-    let mut consensus = Recovered::empty(options.initial_membership());
+    let mut fold = Fold::new(options.initial_membership());
     let mut layout = Layout::default();
-    let mut first = true;
+    let mut sequence = Sequence(0);
+    let problem = |sequence: Sequence, why: String| RecoveryError::Record {
+        folder: folder.to_owned(),
+        sequence: sequence.0,
+        why,
+    };
     for record in records {
-        let sequence = record.sequence;
-        let problem = |why: String| RecoveryError::Record { folder: folder.to_owned(), sequence: sequence.0, why };
+        sequence = record.sequence;
         if record.group != GROUP {
-            return Err(problem(format!("it is of group {}, which this version does not have", record.group)));
+            let why = format!("it is of group {}, which this version does not have", record.group);
+            return Err(problem(sequence, why));
         }
-        let write = decode_record(record.bytes).ok_or_else(|| problem("its layout is unknown".into()))?;
-        if std::mem::take(&mut first) {
-            consensus.base.last = write.previous;
-        }
+        let write = decode_record(record.bytes).ok_or_else(|| problem(sequence, "its layout is unknown".into()))?;
         layout.add(sequence, &write);
-        consensus.absorb(write).map_err(|inconsistent| problem(inconsistent.to_string()))?;
+        fold.add(write).map_err(|unfoldable| problem(sequence, unfoldable.to_string()))?;
     }
+    let consensus = fold.finish().map_err(|unfoldable| problem(sequence, unfoldable.to_string()))?;
     Ok((consensus, layout))
 }

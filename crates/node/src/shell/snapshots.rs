@@ -18,6 +18,7 @@ const MAGIC: [u8; 4] = *b"CSNP";
 const FORMAT: u8 = 1;
 const PREFIX: &str = "snapshot-";
 const UNFINISHED: &str = ".unfinished";
+const DAMAGED: &str = ".damaged";
 /// A head holds a log id and a membership; nothing sensible comes near this.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 const FIXED_BYTES: usize = 9;
@@ -92,7 +93,12 @@ impl<S: Storage> Snapshots<S> {
             let length = self.storage.length(&file)?;
             match self.load(&file, length) {
                 Ok(found) => return Ok((Some(found), problems)),
-                Err(problem) => problems.push(format!("{name}: {problem}")),
+                Err(problem) => {
+                    // Out of the way, so that it is neither sent to a peer nor counted as one to fall back to.
+                    self.storage.rename(&name, &format!("{name}{DAMAGED}"))?;
+                    self.storage.sync_folder()?;
+                    problems.push(format!("{name}: {problem}"));
+                }
             }
         }
         Ok((None, problems))
@@ -136,7 +142,7 @@ impl<S: Storage> Snapshots<S> {
     /// Complete snapshots, the newest last.
     fn names(&mut self) -> io::Result<Vec<String>> {
         let mut names = self.storage.list()?;
-        names.retain(|name| name.starts_with(PREFIX) && !name.ends_with(UNFINISHED));
+        names.retain(|name| name.starts_with(PREFIX) && !name.ends_with(UNFINISHED) && !name.ends_with(DAMAGED));
         names.sort();
         Ok(names)
     }
@@ -260,6 +266,7 @@ mod tests {
             assert_eq!(found.map(|(meta, _)| meta.last.index), Some(Index(10)), "byte {at}");
             assert!(problems[0].starts_with(&name), "byte {at}: {problems:?}");
             snapshots.storage.write_at(&file, at, &[IoSlice::new(&byte)]).expect("writes");
+            snapshots.storage.rename(&format!("{name}{DAMAGED}"), &name).expect("was moved out of the way");
         }
     }
 

@@ -7,6 +7,7 @@
 
 use std::io;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use log::Folder;
 use raft::{LogId, NodeId, SnapshotMeta};
@@ -14,6 +15,7 @@ use state::State;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::spawn_blocking;
+use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
 use super::hello::HelloError;
@@ -24,6 +26,12 @@ use crate::member::Event;
 
 const PIECE_BYTES: usize = 256 * 1024;
 const KEPT: u8 = 1;
+/// A piece must get on within this time, or the other side is taken for gone.
+const PIECE_WITHIN: Duration = Duration::from_secs(10);
+/// The receiver must have checked and kept the whole within this time.
+const KEPT_WITHIN: Duration = Duration::from_secs(300);
+/// After a failure the leader is told only after a pause, for it asks for the next attempt at once.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// The member's snapshots, for whoever has to do with them; only one at a time.
 #[derive(Clone)]
@@ -57,7 +65,10 @@ impl Store {
         };
         match &sent {
             Ok(()) => info!("sent the snapshot of entry {at} to {}", links.name(to)),
-            Err(problem) => warn!("could not send a snapshot to {}: {problem}", links.name(to)),
+            Err(problem) => {
+                warn!("could not send a snapshot to {}: {problem}", links.name(to));
+                sleep(PAUSE).await;
+            }
         }
         self.shared.inbox.post(Event::SnapshotSent { to, at, delivered: sent.is_ok() });
     }
@@ -75,10 +86,10 @@ impl Store {
         while at < file.length {
             let source = file.clone();
             let piece = self.with(move |snapshots| snapshots.read(&source, at, PIECE_BYTES)).await?;
-            stream.write_all(&piece).await?;
+            within(PIECE_WITHIN, stream.write_all(&piece)).await?;
             at += piece.len() as u64;
         }
-        match stream.read_u8().await? {
+        match within(KEPT_WITHIN, stream.read_u8()).await? {
             KEPT => Ok(()),
             _ => Err(HelloError::Refused("it could not keep the snapshot".into())),
         }
@@ -89,13 +100,13 @@ impl Store {
         let Ok(_only_one) = self.receiving.try_lock() else {
             return Err(io::Error::other("another snapshot is just being received"));
         };
-        let length = stream.read_u64_le().await?;
+        let length = within(PIECE_WITHIN, stream.read_u64_le()).await?;
         let file = Arc::new(self.with(Snapshots::begin_receiving).await?);
         let mut at = 0;
         let mut piece = vec![0; PIECE_BYTES];
         while at < length {
             let most = usize::try_from(length - at).unwrap_or(usize::MAX).min(PIECE_BYTES);
-            let count = stream.read(&mut piece[..most]).await?;
+            let count = within(PIECE_WITHIN, stream.read(&mut piece[..most])).await?;
             if count == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
@@ -117,4 +128,8 @@ impl Store {
         let worked = spawn_blocking(move || work(&mut snapshots.lock().expect("no holder of the snapshots panics")));
         worked.await.map_err(io::Error::other)?
     }
+}
+
+async fn within<T>(limit: Duration, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    timeout(limit, work).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
 }

@@ -139,6 +139,7 @@ mod tests {
     use raft::{Body, Entry, LogId, Membership, NodeId, Recovered, SnapshotMeta, Term, Ticket};
 
     use super::*;
+    use crate::Fold;
     use crate::record::decode_record;
 
     const SEGMENT: u64 = 64 * 1024;
@@ -147,15 +148,13 @@ mod tests {
         let options = Options { segment_size: SEGMENT, ..Options::default() };
         let (log, records, _) = Log::open(storage, options).expect("the log opens");
         let mut layout = Layout::default();
-        let mut folded = Recovered::default();
-        for (position, record) in records.into_iter().enumerate() {
+        let mut fold = Fold::new(Membership::default());
+        for record in records {
             let write = decode_record(record.bytes).expect("the record decodes");
-            if position == 0 {
-                folded.base.last = write.previous;
-            }
             layout.add(record.sequence, &write);
-            folded.absorb(write).expect("the record fits");
+            fold.add(write).expect("the record fits");
         }
+        let folded = fold.finish().expect("the log says where it begins");
         (LogWriter { log, layout, segment_bytes: SEGMENT }, folded)
     }
 
@@ -168,36 +167,89 @@ mod tests {
         Write { ticket: Ticket(1), ballot: None, cut: cut.map(Index), base: None, previous, append }
     }
 
+    fn base(previous: (u64, u64), term: u64, at: u64) -> Write<Batch> {
+        let last = LogId::new(Term(term), Index(at));
+        let meta = SnapshotMeta { last, membership: Membership::of_voters([NodeId(1)]) };
+        Write { base: Some(meta), ..write(previous, None, Vec::new()) }
+    }
+
+    /// A log and what it folds to as a whole, for comparison.
+    struct Pair {
+        writer: LogWriter<MemoryStorage>,
+        whole: Recovered<Batch>,
+    }
+
+    impl Pair {
+        fn new() -> Pair {
+            Pair { writer: open(MemoryStorage::default()).0, whole: Recovered::default() }
+        }
+
+        fn write(&mut self, write: Write<Batch>) {
+            self.whole.absorb(write.clone()).expect("fits the whole");
+            self.writer.write(vec![write]).expect("writes");
+        }
+
+        /// Releases, starts anew, and compares with the whole.
+        fn release_and_reopen(self, at: u64) -> Pair {
+            let Pair { mut writer, whole } = self;
+            let segments = writer.log.status().segments;
+            writer.release(Index(at)).expect("releases");
+            assert!(writer.log.status().segments < segments, "something was given back");
+            let (writer, folded) = open(writer.log.close().expect("closes"));
+            assert_eq!(folded, whole);
+            Pair { writer, whole }
+        }
+    }
+
     #[test]
     fn a_log_that_gave_back_its_beginning_is_read_as_the_rest_of_the_whole() {
-        let (mut writer, _) = open(MemoryStorage::default());
-        let mut whole = Recovered::<Batch>::default();
-        let mut both = |writer: &mut LogWriter<MemoryStorage>, write: Write<Batch>| {
-            whole.absorb(write.clone()).expect("fits the whole");
-            writer.write(vec![write]).expect("writes");
-        };
+        let mut pair = Pair::new();
         let voted = raft::Ballot { term: Term(1), vote: Some(NodeId(3)) };
-        let mut first = write((0, 0), None, vec![entry(1, 0, 10)]);
-        first.ballot = Some(voted);
-        both(&mut writer, first);
+        pair.write(Write { ballot: Some(voted), ..write((0, 0), None, vec![entry(1, 0, 10)]) });
         for index in 1..40 {
-            both(&mut writer, write((1, index), None, vec![entry(1, 1, 9000)]));
+            pair.write(write((1, index), None, vec![entry(1, 1, 9000)]));
         }
         // A leader of term 2 replaces the end, reaching back over several records.
-        both(&mut writer, write((1, 30), Some(31), vec![entry(2, 2, 9000); 4]));
-        let membership = Membership::of_voters([NodeId(1)]);
-        let meta = SnapshotMeta { last: LogId::new(Term(1), Index(29)), membership };
-        let mut base = write((2, 34), None, Vec::new());
-        base.base = Some(meta);
-        both(&mut writer, base);
-        let segments = writer.log.status().segments;
-        writer.release(Index(29)).expect("releases");
-        assert!(writer.log.status().segments < segments, "something was given back");
+        pair.write(write((1, 30), Some(31), vec![entry(2, 2, 9000); 4]));
+        pair.write(base((2, 34), 1, 29));
+        let mut pair = pair.release_and_reopen(29);
+        pair.write(write((2, 34), None, vec![entry(2, 5, 10)]));
+    }
 
-        let storage = writer.log.close().expect("closes");
-        let (mut reopened, folded) = open(storage);
-        assert_eq!(folded, whole);
-        reopened.write(vec![write((2, 34), None, vec![entry(2, 5, 10)])]).expect("goes on");
+    #[test]
+    fn a_log_may_give_back_its_beginning_again_and_again() {
+        let mut pair = Pair::new();
+        for round in 0..5_u64 {
+            for index in round * 40..(round + 1) * 40 {
+                pair.write(write((u64::from(index > 0), index), None, vec![entry(1, 1, 9000)]));
+            }
+            // As a member does: behind a snapshot the log begins at the snapshot before that.
+            if let Some(at) = (round * 40).checked_sub(15) {
+                pair.write(base((1, (round + 1) * 40), 1, at));
+                pair = pair.release_and_reopen(at);
+            }
+        }
+    }
+
+    #[test]
+    fn a_follower_that_installed_a_snapshot_far_ahead_starts_again() {
+        let mut pair = Pair::new();
+        for index in 0..40 {
+            pair.write(write((u64::from(index > 0), index), None, vec![entry(1, 1, 9000)]));
+        }
+        let installed =
+            Write { cut: Some(Index(1)), previous: LogId::new(Term(2), Index(100)), ..base((2, 100), 2, 100) };
+        pair.write(installed);
+        let mut pair = pair.release_and_reopen(100);
+        pair.write(write((2, 100), None, vec![entry(2, 5, 10)]));
+    }
+
+    #[test]
+    fn a_log_that_begins_in_the_middle_without_saying_so_is_refused() {
+        let mut fold = Fold::new(Membership::default());
+        fold.add(write((1, 5), None, vec![entry(1, 1, 10)])).expect("may be the rest of a log");
+        let refused = fold.finish().expect_err("nothing said that it may begin there");
+        assert!(refused.to_string().contains("begins behind entry 5@1"), "{refused}");
     }
 
     #[test]
