@@ -7,8 +7,9 @@
 use raft::{Entry, Index, Input, Recovered, SnapshotMeta, Write};
 use state::State;
 
+use super::words::place;
 use super::{Member, SnapshotOrder};
-use crate::Batch;
+use crate::{Batch, DiaryKind};
 
 /// How far this member is with writing its state down.
 #[derive(Clone, Debug)]
@@ -49,12 +50,12 @@ impl Member {
         }
         plan.under_way = true;
         plan.logged_bytes = 0;
-        self.effects.story.push(format!("writes a snapshot of entry {}", meta.last));
+        self.story.note(DiaryKind::Snapshot, format!("begins to write a snapshot of {}", place(meta.last)));
         self.effects.save_snapshot = Some(SnapshotOrder { meta, state: self.committed.clone() });
     }
 
     pub(super) fn snapshot_written(&mut self, meta: SnapshotMeta) {
-        self.effects.story.push(format!("the snapshot of entry {} is durable", meta.last));
+        self.story.note(DiaryKind::Snapshot, format!("has written a snapshot of {}", place(meta.last)));
         self.snapshots.under_way = false;
         if let Some(before) = self.snapshots.newest.replace(meta) {
             self.raft.step(Input::Compact(before.last.index));
@@ -63,7 +64,7 @@ impl Member {
 
     pub(super) fn snapshot_failed(&mut self, why: &str) {
         // Tried again when as much is logged again; the log keeps everything until then.
-        self.effects.story.push(format!("could not write a snapshot: {why}"));
+        self.story.note(DiaryKind::Snapshot, format!("could not write a snapshot: {why}"));
         self.snapshots.under_way = false;
     }
 
