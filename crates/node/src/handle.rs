@@ -2,6 +2,7 @@
 //! thread does with a request, only how to post one and await its answer.
 
 use std::future::Future;
+use std::io;
 use std::ops::Deref;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,8 +16,9 @@ use tokio::sync::{oneshot, watch};
 
 use crate::hub::{Hub, Mailbox};
 use crate::member::{Answer, Event, RequestTag};
+use crate::shell::diary::Shelf;
 use crate::shell::inbox::{Inbox, Posted};
-use crate::{Failure, Limits, ProtocolId, Reason, Status};
+use crate::{Diary, Failure, Limits, ProtocolId, Reason, Status};
 
 /// The committed state at one moment, shared by all readers. Reading it takes no lock and delays nobody.
 pub struct View {
@@ -79,12 +81,13 @@ pub(crate) struct Shared {
     pub(crate) status: watch::Sender<Arc<Status>>,
     pub(crate) hub: Hub,
     pub(crate) limits: Limits,
+    diary: Shelf,
     next_tag: AtomicU64,
     next_stream: AtomicU64,
 }
 
 impl Shared {
-    pub(crate) fn new(inbox: Inbox, view: View, status: Status, limits: Limits) -> Arc<Shared> {
+    pub(crate) fn new(inbox: Inbox, view: View, status: Status, limits: Limits, diary: Shelf) -> Arc<Shared> {
         let hub = Hub::new(view.revision(), limits.mailbox_changes);
         Arc::new(Shared {
             inbox,
@@ -92,6 +95,7 @@ impl Shared {
             status: watch::Sender::new(Arc::new(status)),
             hub,
             limits,
+            diary,
             next_tag: AtomicU64::new(1),
             next_stream: AtomicU64::new(1),
         })
@@ -192,6 +196,15 @@ impl Handle {
     #[must_use]
     pub fn status_changes(&self) -> watch::Receiver<Arc<Status>> {
         self.shared.status.subscribe()
+    }
+
+    /// This member's diary, as far as it is written down by now (milliseconds after the fact).
+    ///
+    /// # Errors
+    /// Its files cannot be read.
+    pub async fn diary(&self) -> io::Result<Diary> {
+        let shared = self.shared.clone();
+        tokio::task::spawn_blocking(move || shared.diary.read()).await.map_err(io::Error::other)?
     }
 
     /// A new ordered stream of requests, to be given back with [`Handle::forget`].

@@ -21,6 +21,7 @@
 mod batch;
 mod clock;
 mod codec;
+mod diary;
 mod failure;
 mod fold;
 mod handle;
@@ -36,6 +37,7 @@ mod wire;
 
 pub use batch::Batch;
 pub use clock::Now;
+pub use diary::{Diary, DiaryEntry, DiaryKind, DiskFacts, Facts, PeerFacts};
 pub use failure::{Failure, Reason};
 pub use fold::{Fold, Unfoldable};
 pub use handle::{Handle, Pending, Remaining, Renewed, Reply, StreamId, View};
@@ -45,5 +47,6 @@ pub use options::{Limits, MemberAddress, Options, Timing};
 pub use protocol::{Context, Protocol, ProtocolId};
 pub use raft::{Lane, NodeId};
 pub use record::{decode_record, encode_records};
+pub use shell::diary::read_diary;
 pub use shell::{Fatal, RecoveryError, Running, StartError, start};
 pub use status::{Counters, MemberStatus, Role, RoleChange, Status};

@@ -36,6 +36,16 @@ pub enum PeerMessage {
         /// The running hash over all rows after it.
         hash: u128,
     },
+    /// "Are you there?" Answered at once by a [`Pong`](PeerMessage::Pong): how long that takes goes into the diary.
+    Ping {
+        /// The asking member's number for it.
+        number: u64,
+    },
+    /// "I am here."
+    Pong {
+        /// The number of the ping.
+        number: u64,
+    },
     /// Signs of life of lease owners that a member heard.
     Touch {
         /// The leases.
@@ -125,7 +135,10 @@ impl PeerMessage {
     pub fn lane(&self) -> Lane {
         match self {
             PeerMessage::Raft(envelope) => envelope.message.lane(),
-            PeerMessage::Touch { .. } | PeerMessage::Digest { .. } => Lane::Control,
+            PeerMessage::Touch { .. }
+            | PeerMessage::Digest { .. }
+            | PeerMessage::Ping { .. }
+            | PeerMessage::Pong { .. } => Lane::Control,
             PeerMessage::Ask { question: Question::Decide { .. }, .. } => Lane::Bulk,
             PeerMessage::Ask { .. } => Lane::Control,
             PeerMessage::Tell { outcome: Outcome::Decided { .. } | Outcome::Declined(_), .. } => Lane::Bulk,

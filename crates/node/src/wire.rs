@@ -99,6 +99,14 @@ fn write_message(writer: &mut Writer, message: &PeerMessage) {
             writer.u64(*index);
             writer.u128(*hash);
         }
+        PeerMessage::Ping { number } => {
+            writer.u8(6);
+            writer.u64(*number);
+        }
+        PeerMessage::Pong { number } => {
+            writer.u8(7);
+            writer.u64(*number);
+        }
     }
 }
 
@@ -113,6 +121,8 @@ fn read_message(reader: &mut Reader) -> Option<PeerMessage> {
             PeerMessage::Touch { leases }
         }
         5 => PeerMessage::Digest { index: reader.u64()?, hash: reader.u128()? },
+        6 => PeerMessage::Ping { number: reader.u64()? },
+        7 => PeerMessage::Pong { number: reader.u64()? },
         _ => return None,
     })
 }
@@ -355,6 +365,8 @@ mod tests {
             raft(Message::CampaignNow),
             PeerMessage::Touch { leases: vec![LeaseId(-1), LeaseId(7)] },
             PeerMessage::Digest { index: 4, hash: u128::MAX - 1 },
+            PeerMessage::Ping { number: 12 },
+            PeerMessage::Pong { number: 12 },
         ];
         for refusal in refusals.map(Some).into_iter().chain([None]) {
             samples.push(raft(Message::PreVote { asked: Term(7), refusal }));

@@ -6,7 +6,7 @@ use state::{LeaseId, State};
 
 use crate::handle::Remaining;
 use crate::message::PeerMessage;
-use crate::{Batch, Failure, ProtocolId, Status, StreamId};
+use crate::{Batch, DiaryEntry, Failure, ProtocolId, Status, StreamId};
 
 /// The shell's mark on a client's request. The member hands it back and never looks into it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,6 +31,13 @@ pub enum Event {
     ConnectionLost(NodeId),
     /// The write with this ticket and all before it are durable.
     Written(Ticket),
+    /// How long the log took to make writes durable; known to nobody but the disk, told to nobody but the diary.
+    Synced {
+        /// The newest write, in nanoseconds.
+        newest: u64,
+        /// The longest one since this event was last posted, in nanoseconds.
+        worst: u64,
+    },
     /// A client's request.
     Submit {
         /// For the answer.
@@ -142,8 +149,8 @@ pub struct Effects {
     pub answers: Vec<(RequestTag, Result<Answer, Failure>)>,
     /// The member's standing, if it changed in a way that somebody may wait for.
     pub status: Option<Status>,
-    /// Lines for people: what happened and why.
-    pub story: Vec<String>,
+    /// What happened and why, for people; nothing may depend on whether it is kept.
+    pub diary: Vec<DiaryEntry>,
     /// The member must stop: it cannot go on without risking a wrong answer.
     pub fatal: Option<String>,
 }

@@ -1,16 +1,19 @@
 //! The member as a plain value: events and the present time in, effects out.
 //!
 //! Its parts: [`asking`] (the questions of its own clients), [`leading`] (deciding, only while it leads),
-//! [`leases`] (when they run out), [`story`] (why it stands where it stands), and here the loop that ties them to
+//! [`leases`] (when they run out), [`story`] (the diary: what happened and why), and here the loop that ties them to
 //! the consensus core. No thread, socket, file or clock is known here, so that the simulator runs the same code.
 
 mod asking;
 mod digests;
 mod event;
+mod gauges;
 mod leading;
 mod leases;
+mod repeats;
 mod snapshots;
 mod story;
+mod words;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -26,7 +29,7 @@ use self::snapshots::SnapshotPlan;
 use self::story::{Story, role_of};
 use crate::clock::{AwakeClock, Now};
 use crate::message::{Decline, Outcome, PeerMessage, Question};
-use crate::{Batch, Counters, MemberStatus, Options, Protocol, Status, StreamId};
+use crate::{Batch, Counters, DiaryKind, MemberStatus, Options, Protocol, Status, StreamId};
 
 /// One member of an ensemble.
 ///
@@ -98,6 +101,7 @@ impl Member {
         let snapshots = SnapshotPlan::restore(&recovered);
         let raft = Raft::restore(config, recovered);
         let applied = raft.applied();
+        let log_end = raft.last();
         let core = raft.status();
         let standing = Standing { role: core.role, term: core.ballot.term, leader: core.leader, cause: core.cause };
         // Numbers of an earlier life of this member must not come again: an answer to them may still arrive.
@@ -128,7 +132,7 @@ impl Member {
             hurried: false,
             random,
             next_tag: 1,
-            story: Story::new(names),
+            story: Story::new(options.id, names, log_end, now),
             counters: Counters::default(),
             published_index: applied,
             status_due: true,
@@ -159,19 +163,23 @@ impl Member {
     /// Takes in one event.
     pub fn step(&mut self, now: Now, event: Event) {
         self.clock.advance(now);
+        self.story.turn(now, self.pacer.next());
         match event {
             Event::Tick => self.tick(now),
             Event::Peer { from, message } => self.received(now, from, message),
             Event::Connected(peer) => {
                 self.status_due = true;
                 self.connected.insert(peer);
+                self.story.connected(peer);
                 self.raft.step(Input::Connected(peer));
             }
-            Event::ConnectionLost(peer) => self.connection_lost(now, peer),
+            Event::ConnectionLost(peer) => self.connection_lost(peer),
             Event::Written(ticket) => {
                 self.written = ticket;
+                self.story.written(ticket);
                 self.raft.step(Input::Written(ticket));
             }
+            Event::Synced { newest, worst } => self.story.synced(newest, worst),
             Event::Submit { tag, protocol, stream, request } => {
                 self.post(now, tag, stream, Question::Decide { protocol, request });
             }
@@ -194,8 +202,11 @@ impl Member {
                 let tag = self.new_tag();
                 self.raft.step(Input::Transfer(tag, None));
             }
-            Event::LogFailed { why } => self.effects.fatal = Some(format!("the log failed: {why}")),
-            Event::Stop => self.asking.stop(),
+            Event::LogFailed { why } => self.fail(DiaryKind::Fatal, format!("the log failed: {why}")),
+            Event::Stop => {
+                self.story.note(DiaryKind::Stopped, "was told to stop".into());
+                self.asking.stop();
+            }
         }
     }
 
@@ -222,6 +233,8 @@ impl Member {
                 self.committed.reclaim(RECLAIM_PER_TURN);
             }
         }
+        let pings = self.story.pings().into_iter();
+        self.effects.send.extend(pings.map(|(peer, number)| (peer, PeerMessage::Ping { number })));
         if self.applied != self.published_index {
             self.published_index = self.applied;
             self.effects.publish = Some(self.published());
@@ -232,7 +245,14 @@ impl Member {
             self.status_shown_at = now.nanoseconds;
             self.effects.status = Some(self.status());
         }
+        self.effects.diary = self.story.take();
         std::mem::take(&mut self.effects)
+    }
+
+    /// The member must stop.
+    fn fail(&mut self, kind: DiaryKind, why: String) {
+        self.story.note(kind, format!("stops by itself: {why}"));
+        self.effects.fatal = Some(why);
     }
 
     fn post(&mut self, now: Now, tag: RequestTag, stream: StreamId, question: Question) {
@@ -251,7 +271,7 @@ impl Member {
     }
 
     fn received(&mut self, now: Now, from: NodeId, message: PeerMessage) {
-        self.story.heard(from, now);
+        self.story.heard(from);
         match message {
             PeerMessage::Raft(envelope) => self.raft.step(Input::Received(envelope)),
             PeerMessage::Ask { number, term, question } => {
@@ -266,6 +286,8 @@ impl Member {
             }
             PeerMessage::Tell { number, outcome } => self.told(now, from, number, outcome),
             PeerMessage::Touch { leases } => self.touched_here(&leases),
+            PeerMessage::Ping { number } => self.effects.send.push((from, PeerMessage::Pong { number })),
+            PeerMessage::Pong { number } => self.story.answered(from, number),
             PeerMessage::Digest { index, hash } => {
                 if let Err(divergence) = self.digests.told(index, hash) {
                     self.diverged(divergence);
@@ -277,10 +299,11 @@ impl Member {
     /// This member's rows are not the leader's: whatever it would answer from now on could be wrong.
     fn diverged(&mut self, divergence: Divergence) {
         let Divergence { index, own, leaders } = divergence;
-        self.effects.fatal = Some(format!(
+        let why = format!(
             "the state of this member differs from the leader's after entry {index} (hash {own:032x}, the leader's is \
              {leaders:032x}); give it an empty data folder and a new id, so that it gets everything from its peers"
-        ));
+        );
+        self.fail(DiaryKind::Divergence, why);
     }
 
     /// Says what this leader's state hashes to, once per tick if anything was applied since.
@@ -295,10 +318,10 @@ impl Member {
         }
     }
 
-    fn connection_lost(&mut self, now: Now, peer: NodeId) {
+    fn connection_lost(&mut self, peer: NodeId) {
         self.status_due = true;
         self.connected.remove(&peer);
-        self.story.lost(peer, now);
+        self.story.lost(peer);
         if self.standing.leader == Some(peer) {
             // Questions and answers under way may be gone with the connection.
             self.asking.leader_lost();
@@ -347,10 +370,12 @@ impl Member {
     /// Lets the protocols end what ran out, and the history stay within its bounds; once a drain, and bounded, so that
     /// a mass expiry delays no heartbeat.
     fn expire_leases(&mut self, now: Now) {
+        let before = self.counters.expired;
         self.with_desk(now, |leading, desk, counters| {
             counters.expired += leading.expire(desk);
             leading.bound_history(desk);
         });
+        self.story.expired(self.counters.expired - before);
     }
 
     /// Decides what waits for this leader, as far as one turn should.
@@ -405,6 +430,9 @@ impl Member {
 
     fn absorb(&mut self, now: Now, effects: raft::Effects<Batch>) {
         self.pacer.observe(&effects, now.nanoseconds);
+        for event in &effects.events {
+            self.story.tell(event);
+        }
         if let Some(standing) = effects.standing {
             self.stand(now, standing);
         }
@@ -425,11 +453,11 @@ impl Member {
             }
         }
         self.asking.applied(self.applied.0);
-        self.effects.story.extend(effects.events.iter().map(ToString::to_string));
         self.gated.extend(effects.send.into_iter().map(|outgoing| (outgoing.after, outgoing.envelope)));
         if let Some(write) = effects.write {
             self.snapshots.logged(&write);
             self.last_ticket = write.ticket;
+            self.story.began_to_write(write.ticket);
             self.effects.write.push(write);
         }
         self.effects.send_snapshot.extend(effects.snapshots);
@@ -439,9 +467,6 @@ impl Member {
     /// committed in place of this one's entries must not meet the old working state.
     fn stand(&mut self, now: Now, standing: Standing) {
         self.status_due = true;
-        let change = self.story.stands(&standing, now);
-        let line = format!("{} in term {}: {}", change.role.name(), change.term, change.cause);
-        self.effects.story.push(line);
         let leader_changed = (standing.term, standing.leader) != (self.standing.term, self.standing.leader);
         let lost_reign =
             self.leading.take_if(|leading| standing.role != raft::Role::Leader || standing.term != leading.term);
@@ -468,7 +493,7 @@ impl Member {
         let tail = tail.collect();
         match Leading::new(self.standing.term, &self.committed, tail, self.clock.awake()) {
             Ok(leading) => self.leading = Some(leading),
-            Err(why) => self.effects.fatal = Some(why),
+            Err(why) => self.fail(DiaryKind::Fatal, why),
         }
     }
 
@@ -483,7 +508,7 @@ impl Member {
         } else if let Body::Command(batch) = body
             && let Err(why) = apply_batch(&mut self.committed, batch)
         {
-            self.effects.fatal = Some(format!("entry {} cannot be applied: {why}", index.0));
+            self.fail(DiaryKind::Fatal, format!("entry {} cannot be applied: {why}", index.0));
         }
         if let Err(divergence) = self.digests.applied(index.0, self.committed.hash()) {
             self.diverged(divergence);

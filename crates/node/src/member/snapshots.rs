@@ -7,8 +7,9 @@
 use raft::{Entry, Index, Input, Recovered, SnapshotMeta, Ticket, Write};
 use state::State;
 
+use super::words::place;
 use super::{Member, SnapshotOrder};
-use crate::Batch;
+use crate::{Batch, DiaryKind};
 
 /// How far this member is with writing its state down.
 #[derive(Clone)]
@@ -43,7 +44,8 @@ impl Member {
     pub(super) fn plan_snapshot(&mut self) {
         let plan = &mut self.snapshots;
         if let Some((_, order)) = plan.prepared.take_if(|(ticket, _)| *ticket <= self.written) {
-            self.effects.story.push(format!("writes a snapshot of entry {}", order.meta.last));
+            let line = format!("begins to write a snapshot of {}", place(order.meta.last));
+            self.story.note(DiaryKind::Snapshot, line);
             self.effects.save_snapshot = Some(order);
         }
         if plan.under_way || plan.logged_bytes < self.options.limits.snapshot_log_bytes {
@@ -60,7 +62,7 @@ impl Member {
     }
 
     pub(super) fn snapshot_written(&mut self, meta: SnapshotMeta) {
-        self.effects.story.push(format!("the snapshot of entry {} is durable", meta.last));
+        self.story.note(DiaryKind::Snapshot, format!("has written a snapshot of {}", place(meta.last)));
         self.snapshots.under_way = false;
         if let Some(before) = self.snapshots.newest.replace(meta) {
             self.raft.step(Input::Compact(before.last.index));
@@ -69,7 +71,7 @@ impl Member {
 
     pub(super) fn snapshot_failed(&mut self, why: &str) {
         // Tried again when as much is logged again; the log keeps everything until then.
-        self.effects.story.push(format!("could not write a snapshot: {why}"));
+        self.story.note(DiaryKind::Snapshot, format!("could not write a snapshot: {why}"));
         self.snapshots.under_way = false;
     }
 

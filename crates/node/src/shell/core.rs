@@ -9,9 +9,11 @@ use raft::Write;
 use tokio::sync::watch;
 use tracing::{error, info};
 
+use super::diary::Pen;
 use super::inbox::Taken;
 use super::links::Links;
 use super::transfer::Store;
+use super::writer::SyncTimes;
 use crate::handle::{Completion, Shared};
 use crate::member::{Effects, Event, Member, Published, RequestTag, SnapshotOrder};
 use crate::{Batch, Failure, Now, Reason, View};
@@ -46,6 +48,8 @@ pub(super) struct Core {
     pub(super) log: Sender<Write<Batch>>,
     pub(super) links: Arc<Links>,
     pub(super) store: Store,
+    pub(super) diary: Pen,
+    pub(super) sync_times: Arc<SyncTimes>,
     pub(super) runtime: tokio::runtime::Handle,
     pub(super) published: watch::Sender<Arc<View>>,
     /// Told once, when the member had to stop by itself.
@@ -64,6 +68,9 @@ impl Core {
             let until_due = self.member.deadline().saturating_sub(self.clock.now().nanoseconds);
             self.shared.inbox.take(&mut taken, Duration::from_nanos(until_due).min(self.patience));
             let now = self.clock.now();
+            if let Some((newest, worst)) = self.sync_times.take() {
+                self.member.step(now, Event::Synced { newest, worst });
+            }
             for posted in taken.posted.drain(..) {
                 if let Some((tag, completion)) = posted.completion {
                     waiting.insert(tag, (completion, posted.weight));
@@ -93,7 +100,12 @@ impl Core {
 
     /// Carries out one drain, in the order that the member relies on. False if the member has to stop.
     fn carry_out(&mut self, effects: Effects, waiting: &mut Waiting) -> bool {
+        for entry in effects.diary {
+            info!("{}", entry.text);
+            self.diary.write(entry);
+        }
         if let Some(why) = effects.fatal {
+            self.diary.flush();
             // Nothing of this drain leaves: what the member would say can no longer be relied on.
             error!("this member stops: {why}");
             self.fatal.send_replace(Some(why));
@@ -135,9 +147,6 @@ impl Core {
         // Only now the watchers: an event of a later revision must not overtake an answer of an earlier one.
         if let Some(view) = published {
             self.published.send_replace(view);
-        }
-        for line in effects.story {
-            info!("{line}");
         }
         if let Some(status) = effects.status {
             self.shared.status.send_replace(Arc::new(status));

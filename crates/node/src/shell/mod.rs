@@ -4,6 +4,7 @@
 //! task on the caller's tokio runtime.
 
 mod core;
+pub(crate) mod diary;
 mod hello;
 pub(crate) mod inbox;
 mod links;
@@ -28,7 +29,7 @@ use self::inbox::Inbox;
 use self::links::Links;
 pub use self::recovery::RecoveryError;
 use self::transfer::Store;
-use self::writer::LogWriter;
+use self::writer::{LogWriter, SyncTimes};
 use crate::handle::Shared;
 use crate::hub::Hub;
 use crate::member::{Event, Member};
@@ -112,7 +113,8 @@ pub async fn start(options: Options, protocols: Vec<Arc<dyn Protocol>>) -> Resul
         Member::restore(options.clone(), protocols, recovered.consensus, recovered.state, clock.now(), random());
     let published = member.published();
     let view = View { state: published.state, index: published.index, term: published.term };
-    let shared = Shared::new(Inbox::new(limits), view, member.status(), limits);
+    let (shelf, pen, orders) = diary::open(&options.data);
+    let shared = Shared::new(Inbox::new(limits), view, member.status(), limits, shelf.clone());
     let store = Store::new(recovered.snapshots, shared.clone());
     let links = Links::new(&options, seed, store.clone(), shared.clone());
 
@@ -123,7 +125,13 @@ pub async fn start(options: Options, protocols: Vec<Arc<dyn Protocol>>) -> Resul
 
     let (to_log, writes) = mpsc::channel();
     let log_shared = shared.clone();
-    let writer = LogWriter { log: recovered.log, layout: recovered.layout, segment_bytes: limits.segment_bytes };
+    let sync_times = Arc::new(SyncTimes::default());
+    let writer = LogWriter {
+        log: recovered.log,
+        layout: recovered.layout,
+        segment_bytes: limits.segment_bytes,
+        times: sync_times.clone(),
+    };
     let log_thread = move || writer.run(&writes, &log_shared);
     let (fatal, watch_fatal) = watch::channel(None);
     let core = Core {
@@ -133,12 +141,15 @@ pub async fn start(options: Options, protocols: Vec<Arc<dyn Protocol>>) -> Resul
         log: to_log,
         links,
         store,
+        diary: pen,
+        sync_times,
         runtime: tokio::runtime::Handle::current(),
         published,
         fatal,
         patience,
     };
-    let threads = vec![spawn("log", log_thread)?, spawn("core", move || core.run())?];
+    let diary_thread = move || shelf.keep(&orders);
+    let threads = vec![spawn("diary", diary_thread)?, spawn("log", log_thread)?, spawn("core", move || core.run())?];
     info!("member {} of {} takes part", own.name, options.ensemble);
     Ok(Running { handle: Handle::new(shared.clone()), shared, fatal: watch_fatal, threads, tasks })
 }
@@ -169,7 +180,7 @@ impl Running {
         }
         self.shared.inbox.post(Event::Stop);
         for thread in self.threads.drain(..).rev() {
-            // The core first, for it feeds the log. A disk that hangs must not keep the process from ending.
+            // The core first, for it feeds the log and the diary. A disk that hangs must not keep the process from ending.
             let _ = timeout(THREAD_ENDS_WITHIN, tokio::task::spawn_blocking(move || thread.join())).await;
         }
         self.shared.hub.close();

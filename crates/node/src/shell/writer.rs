@@ -2,7 +2,9 @@
 //! what the entries mean. While one sync runs the next batch forms, so batches grow with load by themselves.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Receiver;
+use std::time::Instant;
 
 use bytes::Bytes;
 use log::{Append, AppendError, Log, Sequence, Storage};
@@ -55,12 +57,37 @@ impl Layout {
     }
 }
 
+/// How long the disk takes, from the log thread to the core thread, in nanoseconds. Only for people to read.
+#[derive(Debug, Default)]
+pub(super) struct SyncTimes {
+    newest: AtomicU64,
+    /// Since it was last taken; 0 if nothing was written.
+    worst: AtomicU64,
+}
+
+impl SyncTimes {
+    fn note(&self, took: u64) {
+        self.newest.store(took, Ordering::Relaxed);
+        self.worst.fetch_max(took.max(1), Ordering::Relaxed);
+    }
+
+    /// The newest time and the worst one since this was last asked, if there was one.
+    pub(super) fn take(&self) -> Option<(u64, u64)> {
+        if self.worst.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        let worst = self.worst.swap(0, Ordering::Relaxed);
+        Some((self.newest.load(Ordering::Relaxed), worst))
+    }
+}
+
 /// The log, and what its thread knows of it.
 pub(super) struct LogWriter<S: Storage> {
     pub(super) log: Log<S>,
     pub(super) layout: Layout,
     /// Bytes of a segment: records and batches stay well below it.
     pub(super) segment_bytes: u64,
+    pub(super) times: Arc<SyncTimes>,
 }
 
 impl<S: Storage> LogWriter<S> {
@@ -115,7 +142,9 @@ impl<S: Storage> LogWriter<S> {
         let parts: Vec<Vec<&[u8]>> =
             pieces.iter().map(|(_, record)| record.iter().map(|part| &part[..]).collect()).collect();
         let appends: Vec<Append<'_>> = parts.iter().map(|parts| Append { group: GROUP, parts }).collect();
+        let began = Instant::now();
         let last = self.log.append(&appends)?;
+        self.times.note(u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX));
         let first = last.0 + 1 - pieces.len() as u64;
         for (offset, (write, _)) in pieces.iter().enumerate() {
             self.layout.add(Sequence(first + offset as u64), write);
@@ -155,7 +184,7 @@ mod tests {
             fold.add(write).expect("the record fits");
         }
         let folded = fold.finish().expect("the log says where it begins");
-        (LogWriter { log, layout, segment_bytes: SEGMENT }, folded)
+        (LogWriter { log, layout, segment_bytes: SEGMENT, times: Arc::default() }, folded)
     }
 
     fn entry(term: u64, fill: u8, length: usize) -> Entry<Batch> {

@@ -92,8 +92,8 @@ impl World {
     }
 
     fn carry_out(&mut self, id: NodeId, effects: Effects) -> Verdict {
-        for line in effects.story {
-            self.note_of(id, || line);
+        for entry in effects.diary {
+            self.note_of(id, || entry.text);
         }
         let early = self.released_early(id, &effects.write);
         for (to, message) in effects.send {
@@ -126,6 +126,7 @@ impl World {
             PeerMessage::Ask { .. } => "questions to leaders",
             PeerMessage::Tell { .. } => "answers of leaders",
             PeerMessage::Touch { .. } => "signs of life passed on",
+            PeerMessage::Ping { .. } | PeerMessage::Pong { .. } => "pings and their answers",
         });
     }
 
