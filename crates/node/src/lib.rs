@@ -44,4 +44,6 @@ pub use protocol::{Context, Protocol, ProtocolId};
 pub use raft::{Lane, NodeId};
 pub use record::{decode_record, encode_records};
 pub use shell::{Fatal, RecoveryError, Running, StartError, start};
+// The half of the shell that knows files but no threads: the simulator runs it over disks in memory.
+pub use shell::{LogWriter, Recovery, SnapshotFile, Snapshots, recover_from};
 pub use status::{Counters, MemberStatus, Role, RoleChange, Status};
