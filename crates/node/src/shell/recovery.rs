@@ -155,17 +155,21 @@ fn fold(folder: &Path, options: &Options, records: Vec<Record>) -> Result<(Recov
     let mut consensus = Recovered::empty(options.initial_membership());
     let mut layout = Layout::default();
     let mut first = true;
+    let mut start = Index::ZERO;
     for record in records {
         let sequence = record.sequence;
         let problem = |why: String| RecoveryError::Record { folder: folder.to_owned(), sequence: sequence.0, why };
         if record.group != GROUP {
             return Err(problem(format!("it is of group {}, which this version does not have", record.group)));
         }
-        let write = decode_record(record.bytes).ok_or_else(|| problem("its layout is unknown".into()))?;
+        let mut write = decode_record(record.bytes).ok_or_else(|| problem("its layout is unknown".into()))?;
         if std::mem::take(&mut first) {
             consensus.base.last = write.previous;
+            start = write.previous.index;
         }
         layout.add(sequence, &write);
+        // An earlier base, written down when the log had already gone on: the log begins behind it by now.
+        write.base.take_if(|base| base.last.index < start);
         consensus.absorb(write).map_err(|inconsistent| problem(inconsistent.to_string()))?;
     }
     Ok((consensus, layout))
