@@ -3,20 +3,22 @@
 use std::collections::BTreeMap;
 
 use node::{Batch, NodeId};
-use raft::{Envelope, LogId, Message, Recovered, Term, Write};
+use raft::{Ballot, Envelope, LogId, Message, Recovered, Term, Write};
 
 use super::{Verdict, View, ensure, violation};
 
-/// A vote is on disk before it is given.
+/// A vote is on disk before it is given; or the disk holds a later term, so that no other vote can ever be given in
+/// that one.
 ///
 /// # Errors
-/// It is not.
-pub fn votes_are_durable_before_they_are_sent(view: &View, envelope: &Envelope<Batch>) -> Verdict {
+/// It is not, or another vote was given before.
+pub fn votes_are_durable_before_they_are_sent(view: &mut View, envelope: &Envelope<Batch>) -> Verdict {
     let Message::Vote { asked, refusal: None } = envelope.message else { return Ok(()) };
-    let durable = view.votes.get(&asked);
-    ensure(durable == Some(&envelope.to), "votes are durable before they are sent", || {
-        format!("{} votes for {} in term {asked}, its disk holds {durable:?}", envelope.from, envelope.to)
-    })
+    let durable = view.votes.get(&asked) == Some(&envelope.to) || view.durable.ballot.term > asked;
+    ensure(durable, "votes are durable before they are sent", || {
+        format!("{} votes for {} in term {asked}, its disk holds {}", envelope.from, envelope.to, view.durable.ballot)
+    })?;
+    one_vote_per_term(envelope.from, &mut view.votes, Ballot { term: asked, vote: Some(envelope.to) })
 }
 
 /// Entries are on disk before they are acknowledged.
@@ -75,7 +77,7 @@ pub fn committed_means_durable_on_a_majority(entry: LogId, views: &BTreeMap<Node
 ///
 /// # Errors
 /// It does.
-pub fn one_vote_per_term(id: NodeId, votes: &mut BTreeMap<Term, NodeId>, ballot: raft::Ballot) -> Verdict {
+pub fn one_vote_per_term(id: NodeId, votes: &mut BTreeMap<Term, NodeId>, ballot: Ballot) -> Verdict {
     let Some(vote) = ballot.vote else { return Ok(()) };
     let first = *votes.entry(ballot.term).or_insert(vote);
     ensure(first == vote, "one vote per term", || format!("{id} voted for {first} and {vote} in term {}", ballot.term))

@@ -19,7 +19,7 @@ pub struct View {
     pub durable: Recovered<Batch>,
     /// The newest entry that a durable snapshot of its covers.
     pub kept: LogId,
-    /// Its durable votes, through all its lives.
+    /// The votes that it gave or that its disk held, through all its lives.
     pub votes: BTreeMap<Term, NodeId>,
     /// Its term.
     pub term: Term,
@@ -203,8 +203,8 @@ impl Witness {
         view.applied = status.applied;
         for (_, message) in &effects.send {
             if let PeerMessage::Raft(envelope) = message {
+                durability::votes_are_durable_before_they_are_sent(self.view_mut(id), envelope)?;
                 let view = &self.views[&id];
-                durability::votes_are_durable_before_they_are_sent(view, envelope)?;
                 let leader = self.views.get(&envelope.to).filter(|leader| leader.leads == Some(envelope.term));
                 durability::entries_are_durable_before_they_are_acknowledged(view, leader, envelope)?;
             }
