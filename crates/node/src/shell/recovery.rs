@@ -170,6 +170,10 @@ fn fold(folder: &Path, options: &Options, records: Vec<Record>) -> Result<(Recov
         layout.add(sequence, &write);
         // An earlier base, written down when the log had already gone on: the log begins behind it by now.
         write.base.take_if(|base| base.last.index < start);
+        if write.base.is_some() {
+            // A snapshot of the leader's took the place of the whole log, whose first part is not here to be cut.
+            write.cut = write.cut.map(|cut| cut.max(start.next()));
+        }
         consensus.absorb(write).map_err(|inconsistent| problem(inconsistent.to_string()))?;
     }
     Ok((consensus, layout))
