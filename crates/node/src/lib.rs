@@ -49,4 +49,6 @@ pub use raft::{Lane, NodeId};
 pub use record::{decode_record, encode_records};
 pub use shell::diary::read_diary;
 pub use shell::{Fatal, RecoveryError, Running, StartError, start};
+// The half of the shell that knows files but no threads: the simulator runs it over disks in memory.
+pub use shell::{LogWriter, Recovery, SnapshotFile, Snapshots, recover_from};
 pub use status::{Counters, MemberStatus, Role, RoleChange, Status};

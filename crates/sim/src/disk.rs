@@ -1,28 +1,27 @@
-//! A member's disk: the real log over a folder in memory that forgets what was not synced, and the log thread in front
-//! of it, which takes simulated time. It may not know when anything happens, only in which order.
-//!
-//! Beside the real thing it keeps what was *acknowledged*, so that the invariants can compare what a start finds with
-//! what was promised.
+//! A member's disk: its real log and its real snapshots, by the member's own code, over folders in memory that forget
+//! what was not synced; and the log thread in front of it, which takes simulated time. It may not know when anything
+//! happens, only in which order.
 
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use log::identity::{Identity, Opened};
+use log::Operation;
 use log::memory::MemoryStorage;
-use log::{Append, Log, Operation, open_identity};
-use node::{Batch, Options, Protocol, decode_record, encode_records};
-use raft::{Membership, Recovered, Ticket, Write};
-use state::{State, TableSpec};
+use node::member::SnapshotOrder;
+use node::{Batch, LogWriter, Options, Protocol, Recovery, Snapshots, encode_records, recover_from};
+use raft::{Recovered, SnapshotMeta, Ticket, Write};
+use state::State;
 
 use crate::chance::Chance;
 use crate::sabotage::Sabotage;
 
-/// The consensus group of the keyspace, as the member's own log thread writes it.
-const GROUP: u32 = 0;
 /// The most operations on files that one append takes: two writes, a sync, a mark, and a roll to a new segment.
 const OPERATIONS_OF_AN_APPEND: u64 = 16;
+/// The most operations on files that a snapshot of a simulated state takes.
+const OPERATIONS_OF_A_SNAPSHOT: u64 = 16;
+/// A snapshot is handed on in pieces of this many bytes.
+const PIECE_BYTES: usize = 4096;
 
 /// How a process ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,37 +34,27 @@ pub enum Death {
     PowerLost,
 }
 
-/// What a start finds.
-pub struct Recovery {
-    /// The log, folded.
-    pub consensus: Recovered<Batch>,
-    /// The state that goes with it.
-    pub state: State,
-    /// Whether a torn tail was cut.
-    pub cut: bool,
-    /// Every record's digest, in order.
-    pub records: Vec<u64>,
-}
-
-/// One member's disk and the thread that writes to it.
+/// One member's disk and the threads that write to it.
 pub struct Disk {
-    storage: MemoryStorage,
-    log: Option<Log<MemoryStorage>>,
+    log_folder: MemoryStorage,
+    snapshot_folder: MemoryStorage,
+    writer: Option<LogWriter<MemoryStorage>>,
+    snapshots: Option<Snapshots<MemoryStorage>>,
     /// Waits for the write that is under way.
     queue: VecDeque<Write<Batch>>,
     under_way: Vec<Write<Batch>>,
-    /// Digests of all records that were acknowledged.
-    acknowledged: Vec<u64>,
-    /// Digests of the records that were under way when the process died or the log failed: any first part of them
-    /// may be found.
-    doubtful: Vec<u64>,
+    /// What was under way when a process died or its log failed: a start may find any first part of it.
+    doubtful: Vec<Write<Batch>>,
+    saving: Option<SnapshotOrder>,
+    record_bytes_max: usize,
     sabotage: Option<Sabotage>,
 }
 
 /// What came of a write.
 pub enum Written {
-    /// All up to this ticket is durable; the writes are handed on to whoever keeps count.
-    Durable(Ticket, Vec<Write<Batch>>),
+    /// All up to this ticket is durable; the writes are handed on to whoever keeps count. Giving back space may have
+    /// failed all the same.
+    Durable(Ticket, Vec<Write<Batch>>, Option<String>),
     /// The log failed.
     Failed(String),
 }
@@ -73,14 +62,18 @@ pub enum Written {
 impl Disk {
     /// An empty disk.
     #[must_use]
-    pub fn new(sabotage: Option<Sabotage>) -> Disk {
+    pub fn new(segment_bytes: u64, sabotage: Option<Sabotage>) -> Disk {
         Disk {
-            storage: MemoryStorage::new(),
-            log: None,
+            log_folder: MemoryStorage::new(),
+            snapshot_folder: MemoryStorage::new(),
+            writer: None,
+            snapshots: None,
             queue: VecDeque::new(),
             under_way: Vec::new(),
-            acknowledged: Vec::new(),
             doubtful: Vec::new(),
+            saving: None,
+            // As the member's log writer cuts records.
+            record_bytes_max: usize::try_from(segment_bytes / 8).unwrap_or(usize::MAX),
             sabotage,
         }
     }
@@ -93,7 +86,7 @@ impl Disk {
     /// Lets the log thread begin with everything that waits, if it is idle. The first value is true if it began; the
     /// second is what it (wrongly) acknowledges at once.
     pub fn begin(&mut self) -> (bool, Option<Ticket>) {
-        if !self.under_way.is_empty() || self.queue.is_empty() || self.log.is_none() {
+        if !self.under_way.is_empty() || self.queue.is_empty() || self.writer.is_none() {
             return (false, None);
         }
         self.under_way = self.queue.drain(..).collect();
@@ -103,41 +96,91 @@ impl Disk {
 
     /// The log thread is done with what it began.
     pub fn finish(&mut self) -> Written {
-        let log = self.log.as_mut().expect("only an open log is written to");
         let writes = std::mem::take(&mut self.under_way);
         let ticket = writes.last().expect("nothing begins with nothing").ticket;
-        let records = encode(&writes);
-        let digests = records.iter().map(|record| digest(record));
-        if self.sabotage == Some(Sabotage::NeverWrite) {
-            return Written::Durable(ticket, writes);
-        }
-        match append(log, &records) {
-            Ok(()) => {
-                self.acknowledged.extend(digests);
-                Written::Durable(ticket, writes)
+        let writer = self.writer.as_mut().expect("only an open log is written to");
+        let kept: Vec<Write<Batch>> = match self.sabotage {
+            Some(Sabotage::NeverWrite) => return Written::Durable(ticket, writes, None),
+            Some(Sabotage::ForgetVotes) => {
+                writes.iter().cloned().map(|write| Write { ballot: None, ..write }).collect()
             }
+            _ => writes.clone(),
+        };
+        match append(writer, kept) {
+            Ok(released) => Written::Durable(ticket, writes, released.err()),
             Err(why) => {
-                self.doubtful = digests.collect();
+                self.doubtful = pieces(writes, self.record_bytes_max);
                 Written::Failed(why)
             }
         }
     }
 
-    /// The next operation of this kind fails.
+    /// Begins to write down a snapshot.
+    pub fn begin_snapshot(&mut self, order: SnapshotOrder) {
+        assert!(self.saving.is_none(), "a member orders one snapshot at a time");
+        self.saving = Some(order);
+    }
+
+    /// The snapshot is written down, or could not be.
+    ///
+    /// # Errors
+    /// Why it could not be.
+    pub fn finish_snapshot(&mut self) -> Result<SnapshotMeta, String> {
+        let order = self.saving.take().expect("only an ordered snapshot is finished");
+        let snapshots = self.snapshots.as_mut().expect("only a running process writes snapshots");
+        snapshots.save(&order.meta, &order.state).map_err(|why| why.to_string())?;
+        Ok(order.meta)
+    }
+
+    /// The newest snapshot, as it travels: `None` if there is none.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn newest_snapshot(&mut self) -> io::Result<Option<Vec<u8>>> {
+        let Some(snapshots) = &mut self.snapshots else { return Ok(None) };
+        let Some(file) = snapshots.newest_file()? else { return Ok(None) };
+        let mut bytes = Vec::new();
+        while (bytes.len() as u64) < file.length {
+            bytes.extend(snapshots.read(&file, bytes.len() as u64, PIECE_BYTES)?);
+        }
+        Ok(Some(bytes))
+    }
+
+    /// Receives the first `length` bytes of a peer's snapshot, and keeps it if that is all of it.
+    ///
+    /// # Errors
+    /// It was not whole, or could not be written.
+    pub fn receive_snapshot(&mut self, bytes: &[u8], length: usize) -> io::Result<(SnapshotMeta, State)> {
+        let Some(snapshots) = &mut self.snapshots else { return Err(io::ErrorKind::NotConnected.into()) };
+        let file = snapshots.begin_receiving()?;
+        let mut at = 0;
+        for piece in bytes[..length].chunks(PIECE_BYTES) {
+            snapshots.receive(&file, at, piece)?;
+            at += piece.len() as u64;
+        }
+        if length < bytes.len() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        snapshots.finish_receiving(&file, at)
+    }
+
+    /// The next operation of this kind on the log fails.
     pub fn fail_next(&mut self, operation: Operation, error: io::ErrorKind) {
-        self.storage.fail_next(operation, error);
+        self.log_folder.fail_next(operation, error);
     }
 
-    /// Limits the disk to `bytes`, or lifts the limit.
-    pub fn set_capacity(&mut self, bytes: Option<u64>) {
-        self.storage.set_capacity(bytes);
+    /// The next operation of this kind on a snapshot fails.
+    pub fn fail_next_of_snapshot(&mut self, operation: Operation, error: io::ErrorKind) {
+        self.snapshot_folder.fail_next(operation, error);
     }
 
-    /// Bytes of all files.
-    #[must_use]
-    pub fn used(&self) -> u64 {
-        let length = |name: &String| self.storage.content(name).map_or(0, |content| content.len() as u64);
-        self.storage.names().iter().map(length).sum()
+    /// Leaves room for so many more bytes in each folder, or lifts the limit.
+    pub fn set_room(&mut self, bytes: Option<u64>) {
+        for folder in [&self.log_folder, &self.snapshot_folder] {
+            let length = |name: &String| folder.content(name).map_or(0, |content| content.len() as u64);
+            let used: u64 = folder.names().iter().map(length).sum();
+            folder.set_capacity(bytes.map(|bytes| used + bytes));
+        }
     }
 
     /// Whether a write is under way.
@@ -151,33 +194,37 @@ impl Disk {
         if death == Death::Stopped {
             self.under_way.extend(self.queue.drain(..));
         }
-        if let Some(log) = &mut self.log
+        if let Some(mut writer) = self.writer.take()
             && !self.under_way.is_empty()
         {
-            let records = encode(&self.under_way);
-            let digests = records.iter().map(|record| digest(record)).collect();
+            let writes = std::mem::take(&mut self.under_way);
+            self.doubtful = pieces(writes.clone(), self.record_bytes_max);
             if death != Death::Stopped {
-                self.storage.halt_after(chance.below(OPERATIONS_OF_AN_APPEND));
+                self.log_folder.halt_after(chance.below(OPERATIONS_OF_AN_APPEND));
             }
             // Whether it got as far as that or not: nobody is left to be told.
-            let _ = append(log, &records);
-            self.doubtful = digests;
+            let _ = append(&mut writer, writes);
         }
-        self.log = None;
+        if let (Some(mut snapshots), Some(order)) = (self.snapshots.take(), self.saving.take()) {
+            self.snapshot_folder.halt_after(chance.below(OPERATIONS_OF_A_SNAPSHOT));
+            let _ = snapshots.save(&order.meta, &order.state);
+        }
         self.queue.clear();
         self.under_way.clear();
-        self.storage = match death {
-            Death::Stopped | Death::Killed => self.storage.kill(),
-            Death::PowerLost => self.storage.crash(chance.next()),
-        };
+        for folder in [&mut self.log_folder, &mut self.snapshot_folder] {
+            *folder = match death {
+                Death::Stopped | Death::Killed => folder.kill(),
+                Death::PowerLost => folder.crash(chance.next()),
+            };
+        }
     }
 
-    /// The start itself is to be interrupted after so many operations on files.
+    /// The start itself is to be interrupted after so many operations on the log.
     pub fn interrupt_start_after(&mut self, operations: u64) {
-        self.storage.halt_after(operations);
+        self.log_folder.halt_after(operations);
     }
 
-    /// Does what a member's start does with its folder.
+    /// Does what a member's start does with its folders.
     ///
     /// # Errors
     /// What the member would say and end with.
@@ -186,56 +233,32 @@ impl Disk {
         options: &Options,
         protocols: &[Arc<dyn Protocol>],
         salt: u32,
-    ) -> Result<Recovery, String> {
-        let identity =
-            Identity { ensemble: options.ensemble.clone(), member: options.id.0, name: format!("m{}", options.id.0) };
-        let opened = open_identity(&mut self.storage, &identity).map_err(|error| error.to_string())?;
-        let log_options = log::Options {
-            segment_size: options.limits.segment_bytes,
-            salt,
-            must_exist: opened == Opened::Known,
-            ..log::Options::default()
-        };
-        let (log, records, report) = Log::open(self.storage.clone(), log_options).map_err(|error| error.to_string())?;
-        let members = options.members.iter().map(|member| member.id);
-        let mut consensus = Recovered::empty(Membership::of_voters(members));
-        let mut digests = Vec::with_capacity(records.len());
-        for record in records {
-            digests.push(digest(&[record.bytes.clone()]));
-            let write = decode_record(record.bytes)
-                .ok_or_else(|| format!("record {} of the log cannot be understood", record.sequence))?;
-            consensus.absorb(write).map_err(|why| format!("record {}: {why}", record.sequence))?;
-        }
-        self.log = Some(log);
-        let specs: Vec<TableSpec> = protocols.iter().flat_map(|protocol| protocol.tables()).copied().collect();
-        Ok(Recovery { consensus, state: State::new(&specs), cut: report.cut.is_some(), records: digests })
+    ) -> Result<(Recovered<Batch>, State), String> {
+        let name = format!("m{}", options.id.0);
+        let folders = (self.log_folder.clone(), self.snapshot_folder.clone());
+        let Recovery { writer, snapshots, consensus, state } =
+            recover_from(folders.0, folders.1, options, &name, protocols, salt).map_err(|why| why.to_string())?;
+        self.writer = Some(writer);
+        self.snapshots = Some(snapshots);
+        Ok((consensus, state))
     }
 
-    /// What was acknowledged, and what may be there besides.
-    #[must_use]
-    pub fn promised(&self) -> (&[u64], &[u64]) {
-        (&self.acknowledged, &self.doubtful)
-    }
-
-    /// From now on exactly this is promised: what a start has found and shown to consensus.
-    pub fn promise(&mut self, records: Vec<u64>) {
-        self.acknowledged = records;
-        self.doubtful.clear();
+    /// What a start may find beyond what was acknowledged, in order: any first part of it. From now on there is
+    /// nothing of the kind, for what a start has found is acknowledged.
+    pub fn take_doubtful(&mut self) -> Vec<Write<Batch>> {
+        std::mem::take(&mut self.doubtful)
     }
 }
 
-fn encode(writes: &[Write<Batch>]) -> Vec<Vec<Bytes>> {
-    writes.iter().cloned().flat_map(encode_records).map(|(_, record)| record).collect()
+/// The writes as records cut them.
+fn pieces(writes: Vec<Write<Batch>>, record_bytes_max: usize) -> Vec<Write<Batch>> {
+    let records = writes.into_iter().flat_map(|write| encode_records(write, record_bytes_max));
+    records.map(|(piece, _)| piece).collect()
 }
 
-fn append(log: &mut Log<MemoryStorage>, records: &[Vec<Bytes>]) -> Result<(), String> {
-    let parts: Vec<Vec<&[u8]>> = records.iter().map(|record| record.iter().map(|part| &part[..]).collect()).collect();
-    let batch: Vec<Append<'_>> = parts.iter().map(|parts| Append { group: GROUP, parts }).collect();
-    log.append(&batch).map(|_| ()).map_err(|error| error.to_string())
-}
-
-/// Tells records apart (FNV-1a over all parts, as if they were one piece).
-fn digest(parts: &[Bytes]) -> u64 {
-    let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
-    parts.iter().flat_map(|part| part.iter()).fold(0xcbf2_9ce4_8422_2325, step)
+/// What the log thread does with a batch. The outer result is about writing, the inner one about giving back space.
+fn append(writer: &mut LogWriter<MemoryStorage>, writes: Vec<Write<Batch>>) -> Result<Result<(), String>, String> {
+    let base = writes.iter().rev().find_map(|write| write.base.as_ref().map(|base| base.last.index));
+    writer.write(writes).map_err(|why| why.to_string())?;
+    Ok(base.map_or(Ok(()), |base| writer.release(base)).map_err(|why| why.to_string()))
 }

@@ -119,6 +119,8 @@ faults! {
     WriteError = "write error",
     /// A sync fails, and what it should have written is gone.
     SyncError = "sync error",
+    /// A snapshot cannot be written.
+    SnapshotError = "snapshot error",
     /// A disk is full.
     DiskFull = "disk full",
     /// A clock runs fast or slow.

@@ -44,8 +44,6 @@ pub struct Plan {
     pub timing: Timing,
     /// The member's bounds.
     pub limits: Limits,
-    /// How many bytes may wait on a lane.
-    pub queue_bytes: u64,
     /// What is broken on purpose.
     pub sabotage: Option<Sabotage>,
 }
@@ -120,7 +118,6 @@ impl Plan {
             clients: ClientPlan::draw(chance),
             timing: draw_timing(chance),
             limits: draw_limits(chance),
-            queue_bytes: if chance.percent(20) { chance.magnitude(4 << 10, 64 << 10) } else { 64 << 20 },
             sabotage: settings.sabotage,
         }
     }
@@ -166,7 +163,8 @@ fn draw_timing(chance: &mut Chance) -> Timing {
 
 /// Bounds so small that they are reached.
 fn draw_limits(chance: &mut Chance) -> Limits {
-    let mut limits = Limits { segment_bytes: 1 << 20, snapshot_log_bytes: 1 << 40, ..Limits::default() };
+    let change_bytes = 16 << 10;
+    let mut limits = Limits { change_bytes, entry_bytes: 16 << 10, snapshot_log_bytes: 1 << 40, ..Limits::default() };
     limits.request_timeout = Duration::from_secs(chance.between(1, 7));
     if chance.percent(50) {
         limits.history_revisions = usize::try_from(chance.magnitude(16, 4096)).expect("small");
@@ -180,5 +178,9 @@ fn draw_limits(chance: &mut Chance) -> Limits {
     if chance.percent(30) {
         limits.uncommitted_bytes = usize::try_from(chance.magnitude(512, 64 << 10)).expect("small");
     }
+    if chance.percent(60) {
+        limits.snapshot_log_bytes = chance.magnitude(2 << 10, 256 << 10);
+    }
+    limits.segment_bytes = limits.segment_bytes_min().next_multiple_of(4096) << chance.below(3);
     limits
 }

@@ -138,6 +138,8 @@ impl Asking {
         }
         // Unknown numbers are answers to questions that timed out or were given up in the meantime.
         let Some(asked) = self.remove(number) else { return };
+        // The old leader's answer may come while the question waits to be asked again: it is as good.
+        self.unsent.remove(&number);
         match outcome {
             Outcome::Decided { index, reply } => self.rest(index, applied, &asked.tags, &Answer::Decided(reply)),
             Outcome::Barrier { index } => self.rest(index, applied, &asked.tags, &Answer::Barrier),

@@ -27,9 +27,10 @@ use tracing::info;
 use self::core::{Clock, Core};
 use self::inbox::Inbox;
 use self::links::Links;
-pub use self::recovery::RecoveryError;
+pub use self::recovery::{Recovery, RecoveryError, recover_from};
+pub use self::snapshots::{SnapshotFile, Snapshots};
 use self::transfer::Store;
-use self::writer::{LogWriter, SyncTimes};
+pub use self::writer::LogWriter;
 use crate::handle::Shared;
 use crate::hub::Hub;
 use crate::member::{Event, Member};
@@ -125,14 +126,8 @@ pub async fn start(options: Options, protocols: Vec<Arc<dyn Protocol>>) -> Resul
 
     let (to_log, writes) = mpsc::channel();
     let log_shared = shared.clone();
-    let sync_times = Arc::new(SyncTimes::default());
-    let writer = LogWriter {
-        log: recovered.log,
-        layout: recovered.layout,
-        segment_bytes: limits.segment_bytes,
-        times: sync_times.clone(),
-    };
-    let log_thread = move || writer.run(&writes, &log_shared);
+    let sync_times = recovered.writer.times();
+    let log_thread = move || recovered.writer.run(&writes, &log_shared);
     let (fatal, watch_fatal) = watch::channel(None);
     let core = Core {
         member,

@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use log::identity::{Identity, IdentityError, open_log};
-use log::{Folder, Log, Record, Sequence};
+use log::{Folder, Record, Sequence, Storage};
 use raft::{Index, Recovered, SnapshotMeta};
 use state::{State, TableSpec};
 use tracing::{info, warn};
 
 use super::snapshots::Snapshots;
-use super::writer::{GROUP, Layout};
+use super::writer::{GROUP, Layout, LogWriter};
 use crate::record::decode_record;
 use crate::{Batch, Fold, Options, Protocol};
 
@@ -68,29 +68,49 @@ pub enum RecoveryError {
 }
 
 /// A member as its disk remembers it.
-pub(super) struct Recovery {
-    pub(super) log: Log<Folder>,
-    pub(super) layout: Layout,
-    pub(super) snapshots: Snapshots<Folder>,
-    pub(super) consensus: Recovered<Batch>,
-    pub(super) state: State,
+pub struct Recovery<S: Storage> {
+    /// Writes the log on.
+    pub writer: LogWriter<S>,
+    /// The snapshots.
+    pub snapshots: Snapshots<S>,
+    /// What consensus begins with.
+    pub consensus: Recovered<Batch>,
+    /// The state that goes with it.
+    pub state: State,
 }
 
-/// Opens the folder, checks whose it is, and reads its snapshot and its log.
+/// Opens the folders of a member and reads them.
 pub(super) fn recover(
     options: &Options,
     name: &str,
     protocols: &[Arc<dyn Protocol>],
     salt: u32,
-) -> Result<Recovery, RecoveryError> {
+) -> Result<Recovery<Folder>, RecoveryError> {
+    let log = Folder::open(&options.data.join(LOG_FOLDER))?;
+    let snapshots = Folder::open(&options.data.join(SNAPSHOT_FOLDER))?;
+    recover_from(log, snapshots, options, name, protocols, salt)
+}
+
+/// Checks whose the folders are, and reads log and snapshot. Where they really are only errors tell.
+///
+/// # Errors
+/// [`RecoveryError`] tells what is wrong, for people.
+pub fn recover_from<S: Storage>(
+    log: S,
+    snapshots: S,
+    options: &Options,
+    name: &str,
+    protocols: &[Arc<dyn Protocol>],
+    salt: u32,
+) -> Result<Recovery<S>, RecoveryError> {
     let folder = options.data.join(LOG_FOLDER);
-    let storage = Folder::open(&folder)?;
     let identity = Identity { ensemble: options.ensemble.clone(), member: options.id.0, name: name.into() };
     let specs: Vec<TableSpec> = protocols.iter().flat_map(|protocol| protocol.tables()).copied().collect();
-    let log_options = log::Options { segment_size: options.limits.segment_bytes, salt, ..log::Options::default() };
-    let (log, records, report) = open_log(storage, &identity, log_options)
+    let segment_bytes = options.limits.segment_bytes;
+    let log_options = log::Options { segment_size: segment_bytes, salt, ..log::Options::default() };
+    let (log, records, report) = open_log(log, &identity, log_options)
         .map_err(|source| RecoveryError::Log { folder: folder.clone(), source: source.into() })?;
-    let (snapshots, newest) = open_snapshots(&options.data.join(SNAPSHOT_FOLDER), &specs)?;
+    let (snapshots, newest) = open_snapshots(snapshots, &options.data.join(SNAPSHOT_FOLDER), &specs)?;
     if let Some(cut) = &report.cut {
         let (file, offset, records) = (&cut.file, cut.offset, cut.records);
         info!("cut a torn tail off the log: {records} records that were never acknowledged, {file} from byte {offset}");
@@ -107,14 +127,18 @@ pub(super) fn recover(
         _ if base == Index::ZERO => State::new(&specs),
         _ => return Err(RecoveryError::NoSnapshot { folder, base: base.0 }),
     };
-    Ok(Recovery { log, layout, snapshots, consensus, state })
+    let writer = LogWriter { log, layout, segment_bytes, times: Arc::default() };
+    Ok(Recovery { writer, snapshots, consensus, state })
 }
 
 type Found = Option<(SnapshotMeta, State)>;
 
-fn open_snapshots(path: &Path, specs: &[TableSpec]) -> Result<(Snapshots<Folder>, Found), RecoveryError> {
+fn open_snapshots<S: Storage>(
+    storage: S,
+    path: &Path,
+    specs: &[TableSpec],
+) -> Result<(Snapshots<S>, Found), RecoveryError> {
     let refused = |source| RecoveryError::Snapshots { folder: path.to_owned(), source };
-    let storage = Folder::open(path)?;
     let mut snapshots = Snapshots::open(storage, specs.to_vec()).map_err(refused)?;
     let (newest, problems) = snapshots.newest().map_err(refused)?;
     for problem in problems {

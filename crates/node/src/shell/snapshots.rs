@@ -26,7 +26,7 @@ const FIXED_BYTES: usize = 9;
 const KEEP: usize = 2;
 
 /// The snapshots of one member.
-pub(crate) struct Snapshots<S: Storage> {
+pub struct Snapshots<S: Storage> {
     storage: S,
     specs: Vec<TableSpec>,
 }
@@ -35,17 +35,20 @@ pub(crate) struct Snapshots<S: Storage> {
 pub(crate) type Newest = (Option<(SnapshotMeta, State)>, Vec<String>);
 
 /// A file of a snapshot, to be read piece by piece.
-pub(crate) struct SnapshotFile<F> {
+pub struct SnapshotFile<F> {
     file: F,
     /// Its length in bytes.
-    pub(crate) length: u64,
+    pub length: u64,
     /// Where it stands.
-    pub(crate) meta: SnapshotMeta,
+    pub meta: SnapshotMeta,
 }
 
 impl<S: Storage> Snapshots<S> {
     /// Opens the folder and removes what was left unfinished.
-    pub(crate) fn open(mut storage: S, specs: Vec<TableSpec>) -> io::Result<Snapshots<S>> {
+    ///
+    /// # Errors
+    /// The storage's own, or that what was read is no whole snapshot.
+    pub fn open(mut storage: S, specs: Vec<TableSpec>) -> io::Result<Snapshots<S>> {
         for name in storage.list()? {
             if name.ends_with(UNFINISHED) {
                 storage.remove(&name)?;
@@ -55,7 +58,10 @@ impl<S: Storage> Snapshots<S> {
     }
 
     /// Writes a snapshot durably, and removes all but the newest ones.
-    pub(crate) fn save(&mut self, meta: &SnapshotMeta, state: &State) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// The storage's own, or that what was read is no whole snapshot.
+    pub fn save(&mut self, meta: &SnapshotMeta, state: &State) -> io::Result<()> {
         let name = name_of(meta.last.index);
         let unfinished = format!("{name}{UNFINISHED}");
         let file = self.create(&unfinished)?;
@@ -68,17 +74,26 @@ impl<S: Storage> Snapshots<S> {
     }
 
     /// Begins to write down a snapshot that comes from a peer.
-    pub(crate) fn begin_receiving(&mut self) -> io::Result<S::File> {
+    ///
+    /// # Errors
+    /// The storage's own, or that what was read is no whole snapshot.
+    pub fn begin_receiving(&mut self) -> io::Result<S::File> {
         self.create(&received_name())
     }
 
     /// Writes down a piece of it.
-    pub(crate) fn receive(&mut self, file: &S::File, at: u64, piece: &[u8]) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// The storage's own, or that what was read is no whole snapshot.
+    pub fn receive(&mut self, file: &S::File, at: u64, piece: &[u8]) -> io::Result<()> {
         self.storage.write_at(file, at, &[IoSlice::new(piece)])
     }
 
     /// Checks what was received from the first to the last byte and keeps it.
-    pub(crate) fn finish_receiving(&mut self, file: &S::File, length: u64) -> io::Result<(SnapshotMeta, State)> {
+    ///
+    /// # Errors
+    /// The storage's own, or that what was read is no whole snapshot.
+    pub fn finish_receiving(&mut self, file: &S::File, length: u64) -> io::Result<(SnapshotMeta, State)> {
         let (meta, state) = self.load(file, length)?;
         let name = name_of(meta.last.index);
         self.finish(file, &received_name(), &name)?;
@@ -86,7 +101,10 @@ impl<S: Storage> Snapshots<S> {
     }
 
     /// The newest snapshot that is whole, and what was wrong with newer ones.
-    pub(crate) fn newest(&mut self) -> io::Result<Newest> {
+    ///
+    /// # Errors
+    /// The storage's own, or that what was read is no whole snapshot.
+    pub fn newest(&mut self) -> io::Result<Newest> {
         let mut problems = Vec::new();
         for name in self.names()?.into_iter().rev() {
             let file = self.storage.open(&name)?;
@@ -105,7 +123,10 @@ impl<S: Storage> Snapshots<S> {
     }
 
     /// The newest snapshot, to be sent to a peer. Its blocks are checked by whoever receives it.
-    pub(crate) fn newest_file(&mut self) -> io::Result<Option<SnapshotFile<S::File>>> {
+    ///
+    /// # Errors
+    /// The storage's own, or that what was read is no whole snapshot.
+    pub fn newest_file(&mut self) -> io::Result<Option<SnapshotFile<S::File>>> {
         let Some(name) = self.names()?.pop() else { return Ok(None) };
         let file = self.storage.open(&name)?;
         let length = self.storage.length(&file)?;
@@ -114,7 +135,10 @@ impl<S: Storage> Snapshots<S> {
     }
 
     /// A piece of a snapshot, at most `most` bytes; empty at the end.
-    pub(crate) fn read(&mut self, snapshot: &SnapshotFile<S::File>, at: u64, most: usize) -> io::Result<Vec<u8>> {
+    ///
+    /// # Errors
+    /// The storage's own, or that what was read is no whole snapshot.
+    pub fn read(&mut self, snapshot: &SnapshotFile<S::File>, at: u64, most: usize) -> io::Result<Vec<u8>> {
         let rest = usize::try_from(snapshot.length.saturating_sub(at)).unwrap_or(usize::MAX);
         let mut piece = vec![0; rest.min(most)];
         self.storage.read_at(&snapshot.file, at, &mut piece)?;

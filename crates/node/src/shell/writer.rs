@@ -82,7 +82,7 @@ impl SyncTimes {
 }
 
 /// The log, and what its thread knows of it.
-pub(super) struct LogWriter<S: Storage> {
+pub struct LogWriter<S: Storage> {
     pub(super) log: Log<S>,
     pub(super) layout: Layout,
     /// Bytes of a segment: records and batches stay well below it.
@@ -91,6 +91,11 @@ pub(super) struct LogWriter<S: Storage> {
 }
 
 impl<S: Storage> LogWriter<S> {
+    /// How long the disk takes, kept up to date by the log thread.
+    pub(super) fn times(&self) -> Arc<SyncTimes> {
+        self.times.clone()
+    }
+
     /// Works until there is nobody left to work for, or the log fails for good.
     pub(super) fn run(mut self, writes: &Receiver<Write<Batch>>, shared: &Arc<Shared>) {
         while let Ok(first) = writes.recv() {
@@ -113,7 +118,10 @@ impl<S: Storage> LogWriter<S> {
     }
 
     /// Makes all writes durable, with one sync unless they are more than fits half a segment.
-    fn write(&mut self, batch: Vec<Write<Batch>>) -> Result<(), AppendError> {
+    ///
+    /// # Errors
+    /// The log's own; after one of them nothing more is written.
+    pub fn write(&mut self, batch: Vec<Write<Batch>>) -> Result<(), AppendError> {
         let half = usize::try_from(self.segment_bytes / 2).unwrap_or(usize::MAX);
         let mut ballot = self.layout.ballot;
         let mut pieces: Vec<(Write<Batch>, Vec<Bytes>)> = Vec::with_capacity(batch.len());
@@ -153,7 +161,10 @@ impl<S: Storage> LogWriter<S> {
     }
 
     /// Gives back the segments that a log with its base at this entry does not need.
-    fn release(&mut self, base: Index) -> Result<(), AppendError> {
+    ///
+    /// # Errors
+    /// The log's own; after one of them nothing more is written.
+    pub fn release(&mut self, base: Index) -> Result<(), AppendError> {
         let Some(keep_from) = self.layout.keep_from(base) else { return Ok(()) };
         self.log.release(keep_from)?;
         self.layout.forget_before(keep_from);

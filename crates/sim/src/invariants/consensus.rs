@@ -64,12 +64,13 @@ pub fn leaders_only_append(id: NodeId, led: Option<Term>, write: &Write<Batch>) 
     })
 }
 
-/// Whatever is committed is not cut off again.
+/// Whatever is committed is not cut off again, unless a snapshot that covers it takes its place in the same write.
 ///
 /// # Errors
 /// It is.
 pub fn committed_entries_are_not_cut(id: NodeId, commit: Index, write: &Write<Batch>) -> Verdict {
-    let cut = write.cut.filter(|&cut| cut <= commit);
+    let covered = write.base.as_ref().is_some_and(|base| base.last.index >= commit);
+    let cut = write.cut.filter(|&cut| cut <= commit && !covered);
     ensure(cut.is_none(), "committed entries are not cut", || format!("{id} cuts {cut:?}, committed is {commit}"))
 }
 

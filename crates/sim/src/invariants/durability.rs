@@ -3,20 +3,22 @@
 use std::collections::BTreeMap;
 
 use node::{Batch, NodeId};
-use raft::{Envelope, LogId, Message, Term};
+use raft::{Ballot, Envelope, LogId, Message, Recovered, Term, Write};
 
-use super::{Verdict, View, ensure};
+use super::{Verdict, View, ensure, violation};
 
-/// A vote is on disk before it is given.
+/// A vote is on disk before it is given; or the disk holds a later term, so that no other vote can ever be given in
+/// that one.
 ///
 /// # Errors
-/// It is not.
-pub fn votes_are_durable_before_they_are_sent(view: &View, envelope: &Envelope<Batch>) -> Verdict {
+/// It is not, or another vote was given before.
+pub fn votes_are_durable_before_they_are_sent(view: &mut View, envelope: &Envelope<Batch>) -> Verdict {
     let Message::Vote { asked, refusal: None } = envelope.message else { return Ok(()) };
-    let durable = view.votes.get(&asked);
-    ensure(durable == Some(&envelope.to), "votes are durable before they are sent", || {
-        format!("{} votes for {} in term {asked}, its disk holds {durable:?}", envelope.from, envelope.to)
-    })
+    let durable = view.votes.get(&asked) == Some(&envelope.to) || view.durable.ballot.term > asked;
+    ensure(durable, "votes are durable before they are sent", || {
+        format!("{} votes for {} in term {asked}, its disk holds {}", envelope.from, envelope.to, view.durable.ballot)
+    })?;
+    one_vote_per_term(envelope.from, &mut view.votes, Ballot { term: asked, vote: Some(envelope.to) })
 }
 
 /// Entries are on disk before they are acknowledged.
@@ -75,26 +77,44 @@ pub fn committed_means_durable_on_a_majority(entry: LogId, views: &BTreeMap<Node
 ///
 /// # Errors
 /// It does.
-pub fn one_vote_per_term(id: NodeId, votes: &mut BTreeMap<Term, NodeId>, ballot: raft::Ballot) -> Verdict {
+pub fn one_vote_per_term(id: NodeId, votes: &mut BTreeMap<Term, NodeId>, ballot: Ballot) -> Verdict {
     let Some(vote) = ballot.vote else { return Ok(()) };
     let first = *votes.entry(ballot.term).or_insert(vote);
     ensure(first == vote, "one vote per term", || format!("{id} voted for {first} and {vote} in term {}", ballot.term))
 }
 
-/// A start finds every record that was acknowledged, and besides only a first part of what was under way.
+/// A start finds what was acknowledged, and besides only a first part of what was under way.
 ///
 /// # Errors
 /// It finds less, or something else.
-pub fn acknowledged_records_are_recovered(
+pub fn acknowledged_writes_are_recovered(
     id: NodeId,
-    found: &[u64],
-    acknowledged: &[u64],
-    doubtful: &[u64],
+    found: &Recovered<Batch>,
+    acknowledged: &Recovered<Batch>,
+    doubtful: &[Write<Batch>],
 ) -> Verdict {
-    let kept = found.starts_with(acknowledged);
-    let rest = found.get(acknowledged.len()..).unwrap_or_default();
-    ensure(kept && doubtful.starts_with(rest), "acknowledged records are recovered", || {
-        let (found, acknowledged, doubtful) = (found.len(), acknowledged.len(), doubtful.len());
-        format!("{id} finds {found} records; {acknowledged} were acknowledged, {doubtful} under way")
-    })
+    const NAME: &str = "acknowledged writes are recovered";
+    let same = |due: &Recovered<Batch>| {
+        (due.ballot, due.last()) == (found.ballot, found.last())
+            && due.base == found.base
+            && due.entries == found.entries
+    };
+    let mut due = acknowledged.clone();
+    let mut rest = doubtful.iter();
+    while !same(&due) {
+        let Some(write) = rest.next() else {
+            let (ballot, last, base) = (found.ballot, found.last(), found.base.last);
+            let (due_ballot, due_last, due_base) = (acknowledged.ballot, acknowledged.last(), acknowledged.base.last);
+            return Err(violation(
+                NAME,
+                format!(
+                    "{id} finds {ballot} and entries from {base} to {last}; acknowledged were {due_ballot} and {due_base} \
+                 to {due_last}, and {} writes were under way",
+                    doubtful.len()
+                ),
+            ));
+        };
+        due.absorb(write.clone()).map_err(|why| violation(NAME, format!("{id}: {why}")))?;
+    }
+    Ok(())
 }

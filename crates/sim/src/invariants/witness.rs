@@ -19,7 +19,7 @@ pub struct View {
     pub durable: Recovered<Batch>,
     /// The newest entry that a durable snapshot of its covers.
     pub kept: LogId,
-    /// Its durable votes, through all its lives.
+    /// The votes that it gave or that its disk held, through all its lives.
     pub votes: BTreeMap<Term, NodeId>,
     /// Its term.
     pub term: Term,
@@ -37,9 +37,9 @@ impl View {
     fn new(recovered: Recovered<Batch>, published: (u64, u64)) -> View {
         View {
             term: recovered.ballot.term,
+            kept: recovered.loaded.as_ref().map_or(LogId::default(), |loaded| loaded.last),
             log: recovered.clone(),
             durable: recovered,
-            kept: LogId::default(),
             votes: BTreeMap::new(),
             leads: None,
             commit: Index::ZERO,
@@ -122,19 +122,35 @@ impl Witness {
         self.overwritten
     }
 
-    /// A process starts with what it found, and publishes this first.
+    /// A process starts with what it found, and publishes this first. `doubtful` is what was under way when the one
+    /// before it ended.
     ///
     /// # Errors
-    /// The ballot on its disk went back.
-    pub fn started(&mut self, id: NodeId, recovered: Recovered<Batch>, published: &Published) -> Verdict {
-        let before = self.view_mut(id);
-        consensus::ballots_move_forward(id, before.durable.ballot, recovered.ballot)?;
-        let mut view = View::new(recovered, (published.index, published.state.revision()));
-        view.votes = std::mem::take(&mut before.votes);
-        view.kept = before.kept;
+    /// Something that was promised is not there.
+    pub fn started(
+        &mut self,
+        id: NodeId,
+        found: Recovered<Batch>,
+        doubtful: &[Write<Batch>],
+        state: &Published,
+    ) -> Verdict {
+        let before = &self.views[&id];
+        durability::acknowledged_writes_are_recovered(id, &found, &before.durable, doubtful)?;
+        if state.index > 0 {
+            published::states_are_equal(id, state, &self.ledger)?;
+        }
+        let votes = before.votes.clone();
+        let mut view = View::new(found, (state.index, state.state.revision()));
+        view.votes = votes;
         durability::one_vote_per_term(id, &mut view.votes, view.durable.ballot)?;
-        *before = view;
+        self.views.insert(id, view);
         Ok(())
+    }
+
+    /// A snapshot is on a member's disk.
+    pub fn kept(&mut self, id: NodeId, last: LogId) {
+        let view = self.view_mut(id);
+        view.kept = view.kept.max(last);
     }
 
     /// A process ended: it leads nothing any more.
@@ -187,8 +203,8 @@ impl Witness {
         view.applied = status.applied;
         for (_, message) in &effects.send {
             if let PeerMessage::Raft(envelope) = message {
+                durability::votes_are_durable_before_they_are_sent(self.view_mut(id), envelope)?;
                 let view = &self.views[&id];
-                durability::votes_are_durable_before_they_are_sent(view, envelope)?;
                 let leader = self.views.get(&envelope.to).filter(|leader| leader.leads == Some(envelope.term));
                 durability::entries_are_durable_before_they_are_acknowledged(view, leader, envelope)?;
             }

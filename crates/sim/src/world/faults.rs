@@ -96,6 +96,7 @@ impl World {
             | Fault::StuckSync
             | Fault::WriteError
             | Fault::SyncError
+            | Fault::SnapshotError
             | Fault::DiskFull => self.spoil_disk(fault),
             Fault::Drift | Fault::ClockJump | Fault::WallAhead | Fault::WallBack | Fault::ClockFreeze => {
                 self.spoil_clock(fault);
@@ -401,13 +402,18 @@ impl World {
                 self.host(id).stuck_sync = stuck;
             }
             // A disk that fails a start is a start that is tried again: nothing to be learned from it.
-            Fault::WriteError | Fault::SyncError if self.hosts[&id].process.is_none() => {}
+            Fault::WriteError | Fault::SyncError | Fault::SnapshotError if self.hosts[&id].process.is_none() => {}
             Fault::WriteError => self.host(id).disk.fail_next(Operation::Write, io::ErrorKind::Other),
             Fault::SyncError => self.host(id).disk.fail_next(Operation::Sync, io::ErrorKind::Other),
+            Fault::SnapshotError => {
+                let operations = [Operation::Create, Operation::Write, Operation::Sync, Operation::Rename];
+                let operation = self.chance.pick(&operations).expect("there are some");
+                self.host(id).disk.fail_next_of_snapshot(operation, io::ErrorKind::Other);
+            }
             _ => {
                 let room = self.chance.below(4096);
                 let disk = &mut self.host(id).disk;
-                disk.set_capacity(Some(disk.used() + room));
+                disk.set_room(Some(room));
                 self.host(id).disk_full = true;
                 self.until(span, Fading::DiskFull(id));
             }
@@ -442,7 +448,7 @@ impl World {
     /// There is room on a disk again.
     fn empty_disk(&mut self, id: NodeId) {
         let host = self.host(id);
-        host.disk.set_capacity(None);
+        host.disk.set_room(None);
         host.disk_full = false;
     }
 

@@ -12,7 +12,7 @@ use super::{Action, World};
 use crate::chance::Chance;
 use crate::clock::{MICROSECOND, MILLISECOND, SECOND, VirtualClock};
 use crate::disk::{Death, Disk, Written};
-use crate::invariants::{Verdict, durability, violation};
+use crate::invariants::{Verdict, violation};
 use crate::network::pair;
 use crate::plan::Plan;
 
@@ -79,7 +79,7 @@ impl Host {
         Host {
             options,
             clock: VirtualClock::new(),
-            disk: Disk::new(plan.sabotage),
+            disk: Disk::new(plan.limits.segment_bytes, plan.sabotage),
             chance,
             life: 0,
             process: None,
@@ -130,23 +130,15 @@ impl World {
             self.after(SECOND, Action::Start { id, life });
             return Ok(());
         }
-        let recovered = recovered.map_err(|why| violation("members start again", format!("{id}: {why}")))?;
-        let (acknowledged, doubtful) = host.disk.promised();
-        durability::acknowledged_records_are_recovered(id, &recovered.records, acknowledged, doubtful)?;
-        host.disk.promise(recovered.records);
-        let consensus = recovered.consensus.clone();
-        let member = Member::restore(
-            host.options.clone(),
-            self.protocols.clone(),
-            recovered.consensus,
-            recovered.state,
-            host.clock.now(now),
-            host.chance.next(),
-        );
+        let (found, state) = recovered.map_err(|why| violation("members start again", format!("{id}: {why}")))?;
+        let doubtful = host.disk.take_doubtful();
+        let options = host.options.clone();
+        let seed = host.chance.next();
+        let member = Member::restore(options, self.protocols.clone(), found.clone(), state, host.clock.now(now), seed);
         let published = member.published();
-        let ballot = consensus.ballot;
-        let last = consensus.last();
-        self.witness.started(id, consensus, &published)?;
+        let told = format!("starts: {}, log {} to {}", found.ballot, found.base.last, found.last());
+        self.coverage.count_if(found.loaded.is_some(), "starts from a snapshot");
+        self.witness.started(id, found, &doubtful, &published)?;
         host.process = Some(Process {
             member,
             inbox: Vec::new(),
@@ -160,8 +152,7 @@ impl World {
             log_failed: false,
         });
         self.coverage.count("starts");
-        self.coverage.count_if(recovered.cut, "torn tails cut");
-        self.note_of(id, || format!("starts: {ballot}, log up to {last}"));
+        self.note_of(id, || told);
         self.wake(id);
         for peer in self.ids().into_iter().filter(|&peer| peer != id) {
             self.expect_attempt(pair(id, peer));
@@ -263,10 +254,14 @@ impl World {
         let host = self.hosts.get_mut(&id).expect("every member has a host");
         let Some(process) = host.process.as_mut().filter(|_| host.life == life) else { return Ok(()) };
         match host.disk.finish() {
-            Written::Durable(ticket, writes) => {
+            Written::Durable(ticket, writes, unreleased) => {
                 self.coverage.count("syncs");
                 self.witness.durable(id, writes)?;
                 process.inbox.push(Event::Written(ticket));
+                if let Some(why) = unreleased {
+                    process.log_failed = true;
+                    process.inbox.push(Event::LogFailed { why });
+                }
             }
             Written::Failed(why) => {
                 self.coverage.count("log failures");

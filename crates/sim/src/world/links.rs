@@ -11,6 +11,9 @@ use crate::network::{Due, Pair, Sent, Way, pair};
 
 impl World {
     pub(super) fn send(&mut self, from: NodeId, to: NodeId, message: PeerMessage) {
+        if self.is_traced() {
+            self.note_of(from, || format!("to {to}: {message:?}").chars().take(200).collect());
+        }
         match self.network.send(self.now, (from, to), message) {
             Sent::Lost => {}
             Sent::OnLane(due) => self.at(due.at, Action::Deliver(due)),

@@ -4,7 +4,7 @@
 //! thing out, doing it and checking what came of it is one step. Nothing else moves time.
 //!
 //! Parts: [`host`] (machines and processes), [`turns`] (what a member's turn brings about), [`links`] (connections and
-//! messages), [`faults`] (what goes wrong), [`clients`] (who asks and remembers), [`settle`] (what must come true once
+//! messages), [`snapshots`] (states as files), [`faults`] (what goes wrong), [`clients`] (who asks and remembers), [`settle`] (what must come true once
 //! nothing goes wrong any more).
 
 mod clients;
@@ -12,6 +12,7 @@ mod faults;
 mod host;
 mod links;
 mod settle;
+mod snapshots;
 mod turns;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -49,6 +50,10 @@ enum Action {
     Silent { way: Way, since: u64 },
     /// A disk is done with a write.
     Synced { id: NodeId, life: u64 },
+    /// A snapshot is written down.
+    Saved { id: NodeId, life: u64 },
+    /// A snapshot is through, or not.
+    Carried { from: NodeId, to: NodeId, lives: (u64, u64) },
     /// A process is started.
     Start { id: NodeId, life: u64 },
     /// A process goes on after it stood still.
@@ -118,7 +123,7 @@ impl World {
         let members: Vec<NodeId> = (1..=plan.members).map(NodeId).collect();
         let protocols: Vec<Arc<dyn Protocol>> = vec![Arc::new(Registers)];
         let hosts = members.iter().map(|&id| (id, Host::new(id, &plan, chance.branch()))).collect();
-        let network = Network::new(&members, plan.network, plan.queue_bytes, chance.branch());
+        let network = Network::new(&members, plan.network, plan.limits.peer_queue_bytes as u64, chance.branch());
         let clients = (0..plan.clients.count).map(|number| Client::new(number, chance.branch())).collect();
         let mut world = World {
             now: 0,
@@ -209,6 +214,8 @@ impl World {
             Action::Learn { id, life, peer, generation, stands } => self.learn(id, life, peer, generation, stands),
             Action::Silent { way, since } => self.silent(way, since),
             Action::Synced { id, life } => self.synced(id, life)?,
+            Action::Saved { id, life } => self.snapshot_saved(id, life),
+            Action::Carried { from, to, lives } => self.snapshot_carried(from, to, lives),
             Action::Start { id, life } => self.start(id, life)?,
             Action::Resume { id, since } => self.resume(id, since),
             Action::Stop { id, life } => self.finish_stop(id, life),
@@ -275,6 +282,8 @@ impl Action {
             Action::Fault => 12 << 8,
             Action::Strike { .. } => 13 << 8,
             Action::Fade { .. } => 14 << 8,
+            Action::Saved { id, .. } => 15 << 8 | id.0,
+            Action::Carried { to, .. } => 16 << 8 | to.0,
         }
     }
 }

@@ -61,6 +61,9 @@ impl World {
                     status.leader, status.ballot.term
                 ));
             }
+            if status.writes_pending > 0 {
+                return Some(format!("{id} waits for its disk"));
+            }
             if status.applied != last || process.published.index != last.0 || status.last.index != last {
                 let (applied, end) = (status.applied, status.last);
                 return Some(format!("{id} applied {applied}, its log ends at {end}, the ledger at {last}"));
@@ -75,15 +78,23 @@ impl World {
             let write = self.ask_freshly(id, false)?;
             self.run_until(self.now + ANSWER_WITHIN)?;
             let done = matches!(self.history.operations[&write].outcome, Outcome::Replied { .. });
-            ensure(done, "a healed ensemble serves", || format!("a write through {id} is not answered"))?;
+            ensure(done, "a healed ensemble serves", || {
+                format!("a write through {id} is not answered; {}", self.health())
+            })?;
         }
         for id in self.ids() {
             let read = self.ask_freshly(id, true)?;
             self.run_until(self.now + ANSWER_WITHIN)?;
             let done = matches!(self.history.operations[&read].outcome, Outcome::Replied { .. });
-            ensure(done, "a healed ensemble serves", || format!("a read through {id} is not answered"))?;
+            ensure(done, "a healed ensemble serves", || {
+                format!("a read through {id} is not answered; {}", self.health())
+            })?;
         }
         Ok(())
+    }
+
+    fn health(&self) -> String {
+        self.what_is_not_well().unwrap_or_else(|| "otherwise all is well".into())
     }
 
     /// Nobody keeps a lease any more: each must end in its time.

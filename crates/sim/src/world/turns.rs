@@ -109,6 +109,12 @@ impl World {
         {
             process.published = published;
         }
+        if let Some(order) = effects.save_snapshot {
+            self.save_snapshot(id, order);
+        }
+        for to in effects.send_snapshot {
+            self.send_snapshot(id, to);
+        }
         self.begin_write(id);
         for (tag, answer) in early.into_iter().chain(effects.answers) {
             let again = (self.plan.sabotage == Some(Sabotage::AnswerTwice)).then(|| answer.clone());
@@ -127,6 +133,7 @@ impl World {
             PeerMessage::Tell { .. } => "answers of leaders",
             PeerMessage::Touch { .. } => "signs of life passed on",
             PeerMessage::Ping { .. } | PeerMessage::Pong { .. } => "pings and their answers",
+            PeerMessage::Digest { .. } => "hashes compared",
         });
     }
 
