@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use crate::admin::Admin;
 use crate::config::{self, Configuration, Port};
@@ -48,25 +48,17 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let mut servers = JoinSet::new();
     let mut member = start(&configuration, &mut servers, &told_to_stop).await?;
 
-    let outcome = tokio::select! {
-        _ = interrupted.recv() => Ok("SIGINT"),
-        _ = terminated.recv() => Ok("SIGTERM"),
-        reason = member.failed() => Err(reason),
+    let signal = tokio::select! {
+        _ = interrupted.recv() => "SIGINT",
+        _ = terminated.recv() => "SIGTERM",
+        reason = member.failed() => anyhow::bail!("the member cannot go on: {}", reason.0),
     };
-    match outcome {
-        Ok(signal) => {
-            info!("{signal}: stopping");
-            shutdown.send_replace(true);
-            member.stop().await;
-            farewell(servers).await;
-            info!("stopped");
-            Ok(())
-        }
-        Err(reason) => {
-            error!("the member cannot go on: {}", reason.0);
-            anyhow::bail!("the member cannot go on: {}", reason.0)
-        }
-    }
+    info!("{signal}: stopping");
+    shutdown.send_replace(true);
+    member.stop().await;
+    farewell(servers).await;
+    info!("stopped");
+    Ok(())
 }
 
 /// Opens every port, then starts the member and all that listens.

@@ -260,5 +260,11 @@ impl Drop for Ensemble {
             // A report that cannot be written is lost; the test fails all the same.
             let _ = writeln!(std::io::stderr(), "{}", self.logs());
         }
+        // The members go with dev; the folder is removed only after them. What is gone already cannot be signalled.
+        self.by_hand.clear();
+        let _ = self.dev.signal(Signal::KILL);
+        for member in &self.members {
+            let _ = process::wait_gone(member.pid);
+        }
     }
 }

@@ -40,7 +40,7 @@ pub(crate) async fn run(root: PathBuf) -> anyhow::Result<ExitCode> {
 async fn steps(root: &std::path::Path, python: &std::path::Path) -> Vec<Step> {
     let nextest = step::cargo(&["nextest", "--version"]).succeeds(root).await;
     let mut steps = vec![
-        step::cargo(&["fmt", "--all", "--check"]).titled("format"),
+        step::cargo(&["fmt", "--all", "--", "--check", "-l"]).titled("format"),
         step::cargo(&["xtask", "tidy"]).titled("tidy"),
         step::cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]).titled("lint"),
     ];

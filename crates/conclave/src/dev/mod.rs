@@ -131,6 +131,9 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         None => {}
     }
     stop(&window, &mut children, &mut happening, &mut interrupts).await;
+    for line in scene.left_running() {
+        window.say(&line.painted(window.style));
+    }
     let shown = plan.folder.display();
     window.say(&format!("All members are stopped. The data stays in {shown}; the next start goes on with it."));
     Ok(())

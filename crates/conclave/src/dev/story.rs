@@ -142,6 +142,18 @@ impl Scene {
         lines
     }
 
+    /// Members that were started by hand: they are not stopped here, and whoever started them should know.
+    pub(super) fn left_running(&self) -> Vec<Line> {
+        let mut lines = Vec::new();
+        for player in self.players.iter().filter(|player| !player.ended) {
+            if let Some(report) = player.report.as_ref().filter(|report| Some(report.pid) != player.child) {
+                let text = format!("{} (pid {}) was started by hand and is left running.", player.name, report.pid);
+                lines.push(Line::new(Paint::Warning, text));
+            }
+        }
+        lines
+    }
+
     /// A member ended before the ensemble was ready.
     pub(super) fn stillborn(&self, place: usize, how: &str) -> String {
         let player = &self.players[place];

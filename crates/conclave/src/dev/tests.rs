@@ -208,7 +208,9 @@ fn a_member_started_by_hand_is_welcomed_and_missed_again() {
     scene.ended(0, "was killed (signal 9)");
     assert_eq!(scene.silent(0), [], "its end was told already");
     assert_eq!(scene.stands(0, report(0, 100, &[("follower", 2, "late")])), [], "the last word of a dead process");
+    assert_eq!(scene.left_running(), []);
     assert_eq!(told(scene.stands(0, report(0, 777, &[("follower", 2, "started")]))), ["m1 is back, pid 777"]);
+    assert_eq!(told(scene.left_running()), ["m1 (pid 777) was started by hand and is left running."]);
     assert_eq!(scene.silent(1), [], "a process started here reports its end by itself");
     let lines = told(scene.silent(0));
     assert_eq!(lines[0], "m1 (pid 777) does not answer any more. It stays down; to bring it back:");
