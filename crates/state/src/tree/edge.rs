@@ -7,7 +7,8 @@
 
 use std::sync::Arc;
 
-use super::node::{BRANCH_TEXT, Branch, LEAF_TEXT, SPAN_TEXT, Slot, Span, own_span};
+use super::build::own_span;
+use super::node::{BRANCH_TEXT, Branch, LEAF_TEXT, SPAN_TEXT, Slot, Span};
 use super::text::{Text, common};
 
 /// What an edge leads to.

@@ -10,15 +10,18 @@
 //! those in place that nobody shares, so that a batch of writes pays for each node once. There are no parent pointers, no
 //! locks, and no recursion: how deep a tree is, is up to whoever chooses the keys.
 
+mod build;
 mod bulk;
 mod check;
 mod diff;
+mod divide;
 mod edge;
 mod insert;
 mod lookup;
 mod node;
 mod range;
 mod rank;
+mod release;
 mod remove;
 mod text;
 mod walk;
