@@ -12,11 +12,7 @@ use super::text::Text;
 ///
 /// # Panics
 /// If the number of slots is not 1 to [`SLOTS`].
-pub(super) fn assemble<V>(
-    head: Head,
-    length: usize,
-    fill: impl FnMut(usize) -> Slot<V>,
-) -> Arc<Branch<V>> {
+pub(super) fn assemble<V>(head: Head, length: usize, fill: impl FnMut(usize) -> Slot<V>) -> Arc<Branch<V>> {
     macro_rules! of_length {
         ($($length:literal)*) => {
             match length {
@@ -58,9 +54,7 @@ impl<'a, V: Clone> Source<'a, V> {
 /// The branch, made ours by a copy if it is shared.
 pub(super) fn own<V: Clone>(node: &mut Arc<Branch<V>>) -> &mut Branch<V> {
     if Arc::strong_count(node) != 1 {
-        let copy = assemble(node.head, node.slots.len(), |index| {
-            node.slots[index].clone()
-        });
+        let copy = assemble(node.head, node.slots.len(), |index| node.slots[index].clone());
         *node = copy;
     }
     Arc::get_mut(node).expect("the only reference to it is ours")
@@ -76,23 +70,14 @@ pub(super) fn own_span<V: Clone>(span: &mut Arc<Span<V>>) -> &mut Span<V> {
 }
 
 /// Puts a slot into the branch: for `byte`, or as the terminal if there is none. The count is the caller's to keep.
-pub(super) fn grow<V: Clone>(
-    node: &mut Arc<Branch<V>>,
-    index: usize,
-    byte: Option<u8>,
-    slot: Slot<V>,
-) {
+pub(super) fn grow<V: Clone>(node: &mut Arc<Branch<V>>, index: usize, byte: Option<u8>, slot: Slot<V>) {
     let mut head = node.head;
     head.insert(index, byte);
     let length = node.slots.len() + 1;
     let mut source = Source::of(node);
     let mut added = slot;
     let grown = assemble(head, length, |at| {
-        if at == index {
-            mem::take(&mut added)
-        } else {
-            source.take(at - usize::from(at > index))
-        }
+        if at == index { mem::take(&mut added) } else { source.take(at - usize::from(at > index)) }
     });
     *node = grown;
 }
@@ -104,9 +89,7 @@ pub(super) fn shrink<V: Clone>(node: &mut Arc<Branch<V>>, index: usize) -> Slot<
     let length = node.slots.len() - 1;
     let mut source = Source::of(node);
     let removed = source.take(index);
-    let shrunk = assemble(head, length, |at| {
-        source.take(at + usize::from(at >= index))
-    });
+    let shrunk = assemble(head, length, |at| source.take(at + usize::from(at >= index)));
     *node = shrunk;
     removed
 }
@@ -119,9 +102,7 @@ pub(super) fn unbind<V: Clone>(node: &mut Arc<Branch<V>>) -> (Option<Slot<V>>, B
     let terminal = head.terminal.then(|| source.take(0));
     let slots = (head.terminals()..length)
         .map(|index| {
-            let byte = head
-                .byte(index)
-                .expect("only the first slot is the terminal");
+            let byte = head.byte(index).expect("only the first slot is the terminal");
             (byte, source.take(index))
         })
         .collect();
@@ -141,10 +122,7 @@ pub(super) fn flat<V>(
 ) -> Arc<Branch<V>> {
     let mut head = Head::EMPTY;
     let length = slots.len() + usize::from(terminal.is_some());
-    let mut all = terminal
-        .map(|slot| (None, slot))
-        .into_iter()
-        .chain(slots.map(|(byte, slot)| (Some(byte), slot)));
+    let mut all = terminal.map(|slot| (None, slot)).into_iter().chain(slots.map(|(byte, slot)| (Some(byte), slot)));
     let mut node = assemble(head, length, |index| {
         let (byte, slot) = all.next().expect("there is a slot for each index");
         head.insert(index, byte);
@@ -160,9 +138,7 @@ pub(super) fn fan<V>(
     terminal: Option<Slot<V>>,
     blades: impl ExactSizeIterator<Item = (u8, Bound<V>)>,
 ) -> Arc<Branch<V>> {
-    let blades = blades
-        .enumerate()
-        .map(|(at, (first, slots))| (if at == 0 { 0 } else { first }, blade(slots)));
+    let blades = blades.enumerate().map(|(at, (first, slots))| (if at == 0 { 0 } else { first }, blade(slots)));
     let mut node = flat(terminal, blades);
     Arc::get_mut(&mut node).expect("it was just made").head.fan = true;
     node
@@ -170,8 +146,5 @@ pub(super) fn fan<V>(
 
 /// The slot of a fan for a blade of these slots.
 pub(super) fn blade<V>(slots: Bound<V>) -> Slot<V> {
-    Slot::Branch {
-        text: Text::EMPTY,
-        node: flat(None, slots.into_iter()),
-    }
+    Slot::Branch { text: Text::EMPTY, node: flat(None, slots.into_iter()) }
 }

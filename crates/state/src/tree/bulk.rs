@@ -50,11 +50,7 @@ impl<V: Clone> Loader<V> {
     /// Nothing loaded yet.
     #[must_use]
     pub fn new() -> Self {
-        Loader {
-            last: None,
-            open: Vec::new(),
-            pending: None,
-        }
+        Loader { last: None, open: Vec::new(), pending: None }
     }
 
     /// Adds the next entry.
@@ -75,10 +71,7 @@ impl<V: Clone> Loader<V> {
         } else {
             self.last = Some(key.to_vec());
         }
-        self.pending = Some(Pending {
-            subtree: Subtree::Built(Target::Leaf(value)),
-            depth: key.len(),
-        });
+        self.pending = Some(Pending { subtree: Subtree::Built(Target::Leaf(value)), depth: key.len() });
         Ok(())
     }
 
@@ -92,9 +85,7 @@ impl<V: Clone> Loader<V> {
             self.attach(&last, open);
         }
         let pending = self.pending.take().expect("a last key was pushed");
-        Tree {
-            root: edge(&last[..pending.depth], pending.subtree.build()),
-        }
+        Tree { root: edge(&last[..pending.depth], pending.subtree.build()) }
     }
 
     /// Finishes every branch below the place where the next key leaves the way to the last one, and opens a branch
@@ -103,14 +94,11 @@ impl<V: Clone> Loader<V> {
         while let Some(open) = self.open.pop_if(|open| open.depth > shared) {
             self.attach(last, open);
         }
-        let mut open = self
-            .open
-            .pop_if(|open| open.depth == shared)
-            .unwrap_or(Open {
-                depth: shared,
-                terminal: None,
-                slots: Vec::new(),
-            });
+        let mut open = self.open.pop_if(|open| open.depth == shared).unwrap_or(Open {
+            depth: shared,
+            terminal: None,
+            slots: Vec::new(),
+        });
         self.hang(last, &mut open);
         self.open.push(open);
     }
@@ -118,20 +106,10 @@ impl<V: Clone> Loader<V> {
     /// Hangs the pending subtree into a branch that gets no more, which is pending then itself.
     fn attach(&mut self, last: &[u8], mut open: Open<V>) {
         self.hang(last, &mut open);
-        let few = open.slots.len() < RUN
-            && open
-                .slots
-                .iter()
-                .all(|(_, slot)| matches!(slot, Slot::Leaf { .. }));
+        let few = open.slots.len() < RUN && open.slots.iter().all(|(_, slot)| matches!(slot, Slot::Leaf { .. }));
         let subtree = Subtree::Few(open.terminal, open.slots);
-        self.pending = Some(Pending {
-            subtree: if few {
-                subtree
-            } else {
-                Subtree::Built(subtree.build())
-            },
-            depth: open.depth,
-        });
+        self.pending =
+            Some(Pending { subtree: if few { subtree } else { Subtree::Built(subtree.build()) }, depth: open.depth });
     }
 
     fn hang(&mut self, last: &[u8], open: &mut Open<V>) {

@@ -31,12 +31,7 @@ pub(super) fn check<V>(root: &Slot<V>) {
         }
         check_branch(node, in_blade);
         let first = node.head.terminals();
-        waiting.extend(
-            node.slots
-                .iter()
-                .enumerate()
-                .map(|(index, slot)| (slot, node.head.fan && index >= first)),
-        );
+        waiting.extend(node.slots.iter().enumerate().map(|(index, slot)| (slot, node.head.fan && index >= first)));
     }
 }
 
@@ -47,10 +42,7 @@ fn check_edge<V>(slot: &Slot<V>) {
     while let Slot::Span(span) = slot {
         let length = span.text().len();
         assert!(length > 0, "a span has text");
-        assert!(
-            first || length == SPAN_TEXT,
-            "only the first span is not full"
-        );
+        assert!(first || length == SPAN_TEXT, "only the first span is not full");
         match &span.next {
             Slot::Leaf { text, .. } => {
                 assert_eq!(text.len(), LEAF_TEXT, "text fills the slot first");
@@ -69,10 +61,7 @@ fn check_edge<V>(slot: &Slot<V>) {
 fn check_branch<V>(node: &Branch<V>, in_blade: bool) {
     let count: usize = node.slots.iter().map(Slot::count).sum();
     assert_eq!(node.head.count as usize, count, "a branch counts its keys");
-    assert!(
-        node.slots.iter().all(|slot| !matches!(slot, Slot::Vacant)),
-        "no slot of a node is vacant"
-    );
+    assert!(node.slots.iter().all(|slot| !matches!(slot, Slot::Vacant)), "no slot of a node is vacant");
     assert!(node.ways() >= 1 && node.ways() <= WIDTH, "1 to 16 ways");
     if node.head.terminal {
         assert!(
@@ -80,15 +69,9 @@ fn check_branch<V>(node: &Branch<V>, in_blade: bool) {
             "the terminal is a leaf that ends here"
         );
     }
-    let bytes: Vec<u8> = (0..node.slots.len())
-        .filter_map(|index| node.head.byte(index))
-        .collect();
+    let bytes: Vec<u8> = (0..node.slots.len()).filter_map(|index| node.head.byte(index)).collect();
     let slots = &node.slots[node.head.terminals()..];
-    assert_eq!(
-        bytes.len(),
-        slots.len(),
-        "every slot but the terminal has a byte"
-    );
+    assert_eq!(bytes.len(), slots.len(), "every slot but the terminal has a byte");
     if node.head.fan {
         check_fan(&bytes, slots);
         return;
@@ -102,10 +85,7 @@ fn check_branch<V>(node: &Branch<V>, in_blade: bool) {
         if bytes[at - 1] == bytes[at] {
             match (&slots[at - 1], &slots[at]) {
                 (Slot::Leaf { text: one, .. }, Slot::Leaf { text: other, .. }) => {
-                    assert!(
-                        one.as_slice() < other.as_slice(),
-                        "the leaves of a byte ascend"
-                    );
+                    assert!(one.as_slice() < other.as_slice(), "the leaves of a byte ascend");
                 }
                 _ => panic!("what is not a leaf has its byte for itself"),
             }
@@ -116,10 +96,7 @@ fn check_branch<V>(node: &Branch<V>, in_blade: bool) {
 fn check_fan<V>(firsts: &[u8], blades: &[Slot<V>]) {
     assert!(blades.len() >= 2, "a fan has two blades or more");
     assert_eq!(firsts[0], 0, "every byte belongs to a blade");
-    assert!(
-        firsts.is_sorted_by(|a, b| a < b),
-        "the first bytes of blades ascend"
-    );
+    assert!(firsts.is_sorted_by(|a, b| a < b), "the first bytes of blades ascend");
     for (at, blade) in blades.iter().filter_map(branch_below).enumerate() {
         for byte in (0..blade.slots.len()).filter_map(|index| blade.head.byte(index)) {
             assert!(

@@ -39,18 +39,11 @@ enum Side {
 
 impl<'a, V: PartialEq> Diff<'a, V> {
     pub(super) fn new(old: &'a Slot<V>, new: &'a Slot<V>) -> Self {
-        Diff {
-            old: Walk::new(old),
-            new: Walk::new(new),
-            found: Side::Neither,
-        }
+        Diff { old: Walk::new(old), new: Walk::new(new), found: Side::Neither }
     }
 
     /// The next key that differs.
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "the key is lent, so this cannot be an Iterator"
-    )]
+    #[expect(clippy::should_implement_trait, reason = "the key is lent, so this cannot be an Iterator")]
     pub fn next(&mut self) -> Option<Difference<'_, 'a, V>> {
         self.step_over(self.found);
         self.found = self.find();

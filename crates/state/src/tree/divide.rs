@@ -97,10 +97,7 @@ fn gather_slots<V>(slots: &mut Bound<V>, run: Range<usize>) {
     let mut below = Bound::with_capacity(leaves.len());
     for (text, value) in leaves {
         let text = &text.as_slice()[shared..];
-        let leaf = |text| Slot::Leaf {
-            text: Text::new(text),
-            value,
-        };
+        let leaf = |text| Slot::Leaf { text: Text::new(text), value };
         match text.split_first() {
             None => terminal = Some(leaf(&[])),
             Some((&byte, text)) => below.push((byte, leaf(text))),
@@ -166,10 +163,7 @@ fn gather_all<V>(slots: &mut Bound<V>) {
     let mut start = 0;
     while start < slots.len() {
         let byte = slots[start].0;
-        let length = slots[start..]
-            .iter()
-            .take_while(|slot| slot.0 == byte)
-            .count();
+        let length = slots[start..].iter().take_while(|slot| slot.0 == byte).count();
         if length > 1 {
             gather_slots(slots, start..start + length);
         }
@@ -222,11 +216,7 @@ const FLAT_AGAIN: usize = WIDTH - 4;
 /// Makes a flat branch of a fan that has few slots left in its blades.
 pub(super) fn flatten_if_small<V: Clone>(node: &mut Arc<Branch<V>>) {
     let blades = &node.slots[node.head.terminals()..];
-    let ways: usize = blades
-        .iter()
-        .filter_map(branch_below)
-        .map(|blade| blade.ways())
-        .sum();
+    let ways: usize = blades.iter().filter_map(branch_below).map(|blade| blade.ways()).sum();
     if ways > FLAT_AGAIN && blades.len() > 1 {
         return;
     }

@@ -25,14 +25,8 @@ pub(super) fn edge<V>(text: &[u8], target: Target<V>) -> Slot<V> {
     };
     let (mut before, last) = text.split_at(text.len().saturating_sub(capacity));
     let mut slot = match target {
-        Target::Leaf(value) => Slot::Leaf {
-            text: Text::new(last),
-            value,
-        },
-        Target::Branch(node) => Slot::Branch {
-            text: Text::new(last),
-            node,
-        },
+        Target::Leaf(value) => Slot::Leaf { text: Text::new(last), value },
+        Target::Branch(node) => Slot::Branch { text: Text::new(last), node },
     };
     while !before.is_empty() {
         let (rest, span) = before.split_at(before.len().saturating_sub(SPAN_TEXT));

@@ -170,7 +170,5 @@ fn add_leaf<V: Clone>(node: &mut Arc<Branch<V>>, index: usize, rest: &[u8], valu
 
 /// One key more.
 fn counted(count: u32) -> u32 {
-    count
-        .checked_add(1)
-        .expect("a tree has less than 2^32 keys")
+    count.checked_add(1).expect("a tree has less than 2^32 keys")
 }

@@ -64,9 +64,7 @@ impl<V: Clone> Tree<V> {
     ///
     /// # Errors
     /// [`OutOfOrder`] if a key is not greater than the one before it.
-    pub fn from_sorted<K: AsRef<[u8]>>(
-        entries: impl IntoIterator<Item = (K, V)>,
-    ) -> Result<Self, OutOfOrder> {
+    pub fn from_sorted<K: AsRef<[u8]>>(entries: impl IntoIterator<Item = (K, V)>) -> Result<Self, OutOfOrder> {
         let mut loader = Loader::new();
         for (key, value) in entries {
             loader.push(key.as_ref(), value)?;
@@ -91,13 +89,9 @@ impl<V: Clone> Tree<V> {
     pub fn same(&self, other: &Self) -> bool {
         match (&self.root, &other.root) {
             (Slot::Vacant, Slot::Vacant) => true,
-            (
-                Slot::Branch { text, node },
-                Slot::Branch {
-                    text: other_text,
-                    node: other,
-                },
-            ) => Arc::ptr_eq(node, other) && text.as_slice() == other_text.as_slice(),
+            (Slot::Branch { text, node }, Slot::Branch { text: other_text, node: other }) => {
+                Arc::ptr_eq(node, other) && text.as_slice() == other_text.as_slice()
+            }
             (Slot::Span(span), Slot::Span(other)) => Arc::ptr_eq(span, other),
             _ => false,
         }

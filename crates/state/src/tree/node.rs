@@ -50,10 +50,7 @@ pub(super) enum Slot<V> {
     Span(Arc<Span<V>>),
 }
 
-const _: () = assert!(
-    size_of::<Slot<Arc<()>>>() == 32,
-    "a slot of pointer-sized values is four words"
-);
+const _: () = assert!(size_of::<Slot<Arc<()>>>() == 32, "a slot of pointer-sized values is four words");
 
 impl<V> Slot<V> {
     /// How many keys there are in the subtree.
@@ -94,12 +91,7 @@ pub(super) struct Head {
 }
 
 impl Head {
-    pub(super) const EMPTY: Self = Head {
-        keys: [u8::MAX; WIDTH],
-        count: 0,
-        terminal: false,
-        fan: false,
-    };
+    pub(super) const EMPTY: Self = Head { keys: [u8::MAX; WIDTH], count: 0, terminal: false, fan: false };
 
     /// How many keys are smaller than `byte`. Written so that it compiles to a single comparison of all 16.
     fn smaller(&self, byte: u8) -> usize {
@@ -119,10 +111,7 @@ impl Head {
     pub(super) fn insert(&mut self, index: usize, byte: Option<u8>) {
         match byte {
             None => {
-                assert!(
-                    !self.terminal && index == 0,
-                    "there is one terminal, in front"
-                );
+                assert!(!self.terminal && index == 0, "there is one terminal, in front");
                 self.terminal = true;
             }
             Some(byte) => {
@@ -174,11 +163,7 @@ impl<V> Branch<V> {
     /// A leaf is found only if it is the key's own. A branch or a span is found if it has the next byte.
     pub(super) fn place(&self, rest: &[u8]) -> Place {
         let Some((&byte, below)) = rest.split_first() else {
-            return if self.head.terminal {
-                Place::Found(0)
-            } else {
-                Place::Missing(0)
-            };
+            return if self.head.terminal { Place::Found(0) } else { Place::Missing(0) };
         };
         if self.head.fan {
             return Place::Found(self.blade(byte));

@@ -26,16 +26,11 @@ struct Ends<'a, V> {
 
 impl<'a, V> Range<'a, V> {
     pub(super) fn new(root: &'a Slot<V>, from: Bound<&[u8]>, to: Bound<&[u8]>) -> Self {
-        Range {
-            ends: Ends::new(root, from, to),
-        }
+        Range { ends: Ends::new(root, from, to) }
     }
 
     /// The next entry from the front.
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "the key is lent, so this cannot be an Iterator"
-    )]
+    #[expect(clippy::should_implement_trait, reason = "the key is lent, so this cannot be an Iterator")]
     pub fn next(&mut self) -> Option<(&[u8], &'a V)> {
         if !self.ends.as_mut()?.advance() {
             self.ends = None;
@@ -79,12 +74,7 @@ impl<'a, V> Ends<'a, V> {
             Bound::Excluded(key) => back.seek_before(key, false),
         }
         back.leaf()?;
-        (front.key() <= back.key()).then_some(Ends {
-            front,
-            front_taken: false,
-            back,
-            back_taken: false,
-        })
+        (front.key() <= back.key()).then_some(Ends { front, front_taken: false, back, back_taken: false })
     }
 
     /// Whether every entry at or between the ends was taken.

@@ -42,12 +42,7 @@ impl<V> Copy for Here<'_, V> {}
 impl<'a, V> Walk<'a, V> {
     /// Stands at the root, or nowhere if the tree is empty.
     pub(super) fn new(root: &'a Slot<V>) -> Self {
-        let mut walk = Walk {
-            root,
-            frames: Vec::new(),
-            key: Vec::new(),
-            here: None,
-        };
+        let mut walk = Walk { root, frames: Vec::new(), key: Vec::new(), here: None };
         walk.restart();
         walk
     }
@@ -200,11 +195,7 @@ impl<'a, V> Walk<'a, V> {
 
     /// Goes into a slot of the branch where it stands.
     fn enter(&mut self, node: &'a Branch<V>, index: usize) {
-        self.frames.push(Frame {
-            node,
-            index,
-            depth: self.key.len(),
-        });
+        self.frames.push(Frame { node, index, depth: self.key.len() });
         self.turn();
     }
 
