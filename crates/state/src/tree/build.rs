@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::node::{Branch, Head, Node, SLOTS, Slot, Span};
 use super::text::Text;
+use super::touch::Value;
 
 /// Puts a branch together from the slots that `fill` gives for each index.
 ///
@@ -33,7 +34,7 @@ pub(super) enum Source<'a, V> {
     Shared(&'a [Slot<V>]),
 }
 
-impl<'a, V: Clone> Source<'a, V> {
+impl<'a, V: Value> Source<'a, V> {
     pub(super) fn of(node: &'a mut Arc<Branch<V>>) -> Self {
         if Arc::strong_count(node) == 1 {
             let node = Arc::get_mut(node).expect("the only reference to it is ours");
@@ -52,7 +53,7 @@ impl<'a, V: Clone> Source<'a, V> {
 }
 
 /// The branch, made ours by a copy if it is shared.
-pub(super) fn own<V: Clone>(node: &mut Arc<Branch<V>>) -> &mut Branch<V> {
+pub(super) fn own<V: Value>(node: &mut Arc<Branch<V>>) -> &mut Branch<V> {
     if Arc::strong_count(node) != 1 {
         let copy = assemble(node.head, node.slots.len(), |index| node.slots[index].clone());
         *node = copy;
@@ -61,7 +62,7 @@ pub(super) fn own<V: Clone>(node: &mut Arc<Branch<V>>) -> &mut Branch<V> {
 }
 
 /// The span, made ours by a copy if it is shared.
-pub(super) fn own_span<V: Clone>(span: &mut Arc<Span<V>>) -> &mut Span<V> {
+pub(super) fn own_span<V: Value>(span: &mut Arc<Span<V>>) -> &mut Span<V> {
     if Arc::strong_count(span) != 1 {
         let copy = Span::new(span.text(), span.next.clone());
         *span = copy;
@@ -70,7 +71,7 @@ pub(super) fn own_span<V: Clone>(span: &mut Arc<Span<V>>) -> &mut Span<V> {
 }
 
 /// Puts a slot into the branch: for `byte`, or as the terminal if there is none. The count is the caller's to keep.
-pub(super) fn grow<V: Clone>(node: &mut Arc<Branch<V>>, index: usize, byte: Option<u8>, slot: Slot<V>) {
+pub(super) fn grow<V: Value>(node: &mut Arc<Branch<V>>, index: usize, byte: Option<u8>, slot: Slot<V>) {
     let mut head = node.head;
     head.insert(index, byte);
     let length = node.slots.len() + 1;
@@ -83,7 +84,7 @@ pub(super) fn grow<V: Clone>(node: &mut Arc<Branch<V>>, index: usize, byte: Opti
 }
 
 /// Takes a slot out of the branch, which keeps at least one. The count is the caller's to keep.
-pub(super) fn shrink<V: Clone>(node: &mut Arc<Branch<V>>, index: usize) -> Slot<V> {
+pub(super) fn shrink<V: Value>(node: &mut Arc<Branch<V>>, index: usize) -> Slot<V> {
     let mut head = node.head;
     head.remove(index);
     let length = node.slots.len() - 1;
@@ -95,7 +96,7 @@ pub(super) fn shrink<V: Clone>(node: &mut Arc<Branch<V>>, index: usize) -> Slot<
 }
 
 /// Takes a branch apart, into the terminal, if any, and the slots with their bytes.
-pub(super) fn unbind<V: Clone>(node: &mut Arc<Branch<V>>) -> (Option<Slot<V>>, Bound<V>) {
+pub(super) fn unbind<V: Value>(node: &mut Arc<Branch<V>>) -> (Option<Slot<V>>, Bound<V>) {
     let head = node.head;
     let length = node.slots.len();
     let mut source = Source::of(node);

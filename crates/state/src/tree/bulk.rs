@@ -6,6 +6,7 @@ use super::divide::arrange;
 use super::edge::{Target, edge};
 use super::node::{LEAF_TEXT, Slot, WIDTH};
 use super::text::{Text, common};
+use super::touch::Value;
 
 /// Up to so many leaves become a run in the branch above rather than a branch of their own.
 const RUN: usize = WIDTH / 2;
@@ -46,7 +47,7 @@ enum Subtree<V> {
 #[error("keys to load must ascend strictly, and one did not")]
 pub struct OutOfOrder;
 
-impl<V: Clone> Loader<V> {
+impl<V: Value> Loader<V> {
     /// Nothing loaded yet.
     #[must_use]
     pub fn new() -> Self {
@@ -163,7 +164,7 @@ fn run<V>(byte: u8, text: &[u8], terminal: Option<V>, slots: Bound<V>) -> Bound<
     terminal.into_iter().chain(leaves).collect()
 }
 
-impl<V: Clone> Default for Loader<V> {
+impl<V: Value> Default for Loader<V> {
     fn default() -> Self {
         Loader::new()
     }

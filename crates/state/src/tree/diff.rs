@@ -7,6 +7,7 @@ use std::fmt;
 use std::ptr;
 
 use super::node::Slot;
+use super::touch::Value;
 use super::walk::{Here, Walk};
 
 /// One key that two trees disagree about. At least one of the values is there.
@@ -37,7 +38,7 @@ enum Side {
     Both,
 }
 
-impl<'a, V: PartialEq> Diff<'a, V> {
+impl<'a, V: Value + PartialEq> Diff<'a, V> {
     pub(super) fn new(old: &'a Slot<V>, new: &'a Slot<V>) -> Self {
         Diff { old: Walk::new(old), new: Walk::new(new), found: Side::Neither }
     }
@@ -122,7 +123,7 @@ impl<'a, V: PartialEq> Diff<'a, V> {
     }
 }
 
-impl<V> fmt::Debug for Diff<'_, V> {
+impl<V: Value> fmt::Debug for Diff<'_, V> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Diff")

@@ -12,6 +12,7 @@ use super::build::{Bound, blade, fan, flat, grow, own, unbind};
 use super::edge::{Target, branch_below, branch_below_mut, edge};
 use super::node::{Branch, Slot, WIDTH};
 use super::text::{Text, common};
+use super::touch::Value;
 
 /// A run of more leaves than this is gathered rather than kept beside other slots.
 const HALF: usize = WIDTH / 2;
@@ -19,7 +20,7 @@ const HALF: usize = WIDTH / 2;
 const UPPER_HALF: u8 = 0xf0;
 
 /// Makes room where a leaf for `byte` is to go below this branch: in itself, or if it is a fan in a blade.
-pub(super) fn divide<V: Clone>(node: &mut Arc<Branch<V>>, byte: u8) {
+pub(super) fn divide<V: Value>(node: &mut Arc<Branch<V>>, byte: u8) {
     if !node.head.fan {
         let run = longest_run(node);
         if run.len() > HALF {
@@ -43,7 +44,7 @@ pub(super) fn divide<V: Clone>(node: &mut Arc<Branch<V>>, byte: u8) {
 }
 
 /// Puts the run of a byte below this branch into a branch of its own.
-pub(super) fn gather_byte<V: Clone>(node: &mut Arc<Branch<V>>, byte: u8) {
+pub(super) fn gather_byte<V: Value>(node: &mut Arc<Branch<V>>, byte: u8) {
     if node.head.fan {
         let index = node.blade(byte);
         let blade = branch_below_mut(&mut own(node).slots[index]);
@@ -74,7 +75,7 @@ fn longest_run<V>(node: &Branch<V>) -> Range<usize> {
 }
 
 /// Puts a run of at least two leaves into a branch of their own.
-pub(super) fn gather<V: Clone>(node: &mut Arc<Branch<V>>, run: Range<usize>) {
+pub(super) fn gather<V: Value>(node: &mut Arc<Branch<V>>, run: Range<usize>) {
     let terminals = node.head.terminals();
     let (terminal, mut slots) = unbind(node);
     gather_slots(&mut slots, run.start - terminals..run.end - terminals);
@@ -109,7 +110,7 @@ fn gather_slots<V>(slots: &mut Bound<V>, run: Range<usize>) {
 }
 
 /// Makes a fan of two blades of a branch.
-fn spread<V: Clone>(node: &mut Arc<Branch<V>>) {
+fn spread<V: Value>(node: &mut Arc<Branch<V>>) {
     let (terminal, mut lower) = unbind(node);
     let upper = lower.split_off(middle(&lower));
     let first = upper[0].0;
@@ -117,7 +118,7 @@ fn spread<V: Clone>(node: &mut Arc<Branch<V>>) {
 }
 
 /// Makes two blades of one in a fan that has room for it.
-fn halve<V: Clone>(node: &mut Arc<Branch<V>>, index: usize) {
+fn halve<V: Value>(node: &mut Arc<Branch<V>>, index: usize) {
     let halved = branch_below_mut(&mut own(node).slots[index]);
     let (_, mut lower) = unbind(halved);
     let upper = lower.split_off(middle(&lower));
@@ -136,7 +137,7 @@ fn middle<V>(slots: &Bound<V>) -> usize {
 }
 
 /// Builds a fan anew with a blade for each upper half of bytes, which has room for all bytes of that half.
-fn spread_by_halves<V: Clone>(node: &mut Arc<Branch<V>>) {
+fn spread_by_halves<V: Value>(node: &mut Arc<Branch<V>>) {
     let (terminal, blades) = unbind(node);
     let mut halves: Vec<(u8, Bound<V>)> = Vec::with_capacity(WIDTH);
     for (_, blade) in blades {
@@ -214,7 +215,7 @@ const FULL_ENOUGH: usize = WIDTH - 4;
 const FLAT_AGAIN: usize = WIDTH - 4;
 
 /// Makes a flat branch of a fan that has few slots left in its blades.
-pub(super) fn flatten_if_small<V: Clone>(node: &mut Arc<Branch<V>>) {
+pub(super) fn flatten_if_small<V: Value>(node: &mut Arc<Branch<V>>) {
     let blades = &node.slots[node.head.terminals()..];
     let ways: usize = blades.iter().filter_map(branch_below).map(|blade| blade.ways()).sum();
     if ways > FLAT_AGAIN && blades.len() > 1 {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::build::own_span;
 use super::node::{BRANCH_TEXT, Branch, LEAF_TEXT, SPAN_TEXT, Slot, Span};
 use super::text::{Text, common};
+use super::touch::Value;
 
 /// What an edge leads to.
 pub(super) enum Target<V> {
@@ -40,7 +41,7 @@ pub(super) fn edge<V>(text: &[u8], target: Target<V>) -> Slot<V> {
 ///
 /// # Panics
 /// If the slot is vacant.
-pub(super) fn part<V: Clone>(slot: Slot<V>, text: &mut Vec<u8>) -> Target<V> {
+pub(super) fn part<V: Value>(slot: Slot<V>, text: &mut Vec<u8>) -> Target<V> {
     let mut slot = slot;
     loop {
         match slot {
@@ -114,7 +115,7 @@ pub(super) fn branch_below<V>(slot: &Slot<V>) -> Option<&Arc<Branch<V>>> {
 ///
 /// # Panics
 /// If the edge does not end at a branch.
-pub(super) fn branch_below_mut<V: Clone>(slot: &mut Slot<V>) -> &mut Arc<Branch<V>> {
+pub(super) fn branch_below_mut<V: Value>(slot: &mut Slot<V>) -> &mut Arc<Branch<V>> {
     let mut slot = slot;
     loop {
         match slot {

@@ -9,12 +9,13 @@ use super::build::{flat, grow, own, own_span};
 use super::divide::{divide, gather_byte, is_indivisible};
 use super::edge::{Fit, Target, branch_below, branch_below_mut, edge, fit, part};
 use super::node::{Branch, LEAF_TEXT, Place, Slot, WIDTH};
+use super::touch::Value;
 
 /// Gives a key that is there another value, and returns the one it had.
 ///
 /// # Panics
 /// If the key is not there.
-pub(super) fn replace<V: Clone>(slot: &mut Slot<V>, rest: &[u8], value: V) -> V {
+pub(super) fn replace<V: Value>(slot: &mut Slot<V>, rest: &[u8], value: V) -> V {
     let mut slot = slot;
     let mut rest = rest;
     loop {
@@ -38,7 +39,7 @@ pub(super) fn replace<V: Clone>(slot: &mut Slot<V>, rest: &[u8], value: V) -> V 
 }
 
 /// Adds a key that is not there.
-pub(super) fn add<V: Clone>(slot: &mut Slot<V>, rest: &[u8], value: V) {
+pub(super) fn add<V: Value>(slot: &mut Slot<V>, rest: &[u8], value: V) {
     if matches!(slot, Slot::Vacant) {
         *slot = edge(rest, Target::Leaf(value));
         return;
@@ -75,7 +76,7 @@ enum Approach {
 
 /// How the new key, of which `rest` lies below the branch, goes on there, after room was made if it needs any. Room in a
 /// blade is made while the way is still at its fan.
-fn approach<V: Clone>(node: &mut Arc<Branch<V>>, rest: &[u8], in_blade: bool) -> Approach {
+fn approach<V: Value>(node: &mut Arc<Branch<V>>, rest: &[u8], in_blade: bool) -> Approach {
     loop {
         let to_blade = node.head.fan && !rest.is_empty();
         let index = match node.place(rest) {
@@ -130,7 +131,7 @@ fn crowding<V>(node: &Branch<V>, rest: &[u8], indivisible: bool) -> Crowding {
 }
 
 /// Cuts the edge of a slot after `at` bytes, where the way to the new key leaves it, and lets both go on from there.
-fn split<V: Clone>(slot: &mut Slot<V>, at: usize, rest: &[u8], value: V) {
+fn split<V: Value>(slot: &mut Slot<V>, at: usize, rest: &[u8], value: V) {
     let mut text = Vec::new();
     let target = part(mem::take(slot), &mut text);
     let old = cut(&text, at, target);
@@ -158,7 +159,7 @@ fn cut<V>(text: &[u8], at: usize, target: Target<V>) -> (Option<u8>, Slot<V>) {
 }
 
 /// Adds the leaf of a key that leaves the tree at this branch.
-fn add_leaf<V: Clone>(node: &mut Arc<Branch<V>>, index: usize, rest: &[u8], value: V) {
+fn add_leaf<V: Value>(node: &mut Arc<Branch<V>>, index: usize, rest: &[u8], value: V) {
     let (byte, below) = match rest.split_first() {
         None => (None, rest),
         Some((&byte, below)) => (Some(byte), below),

@@ -8,12 +8,13 @@ use super::build::{Source, own, shrink};
 use super::divide::{flatten_if_small, gather};
 use super::edge::{Target, branch_below, branch_below_mut, edge, part};
 use super::node::{Branch, Place, Slot};
+use super::touch::Value;
 
 /// Takes out a key that is there, and returns its value.
 ///
 /// # Panics
 /// If the key is not there.
-pub(super) fn remove<V: Clone>(slot: &mut Slot<V>, rest: &[u8]) -> V {
+pub(super) fn remove<V: Value>(slot: &mut Slot<V>, rest: &[u8]) -> V {
     let mut slot = slot;
     let mut rest = rest;
     loop {
@@ -36,7 +37,7 @@ pub(super) fn remove<V: Clone>(slot: &mut Slot<V>, rest: &[u8]) -> V {
     }
 }
 
-fn value_of<V: Clone>(slot: Slot<V>) -> V {
+fn value_of<V: Value>(slot: Slot<V>) -> V {
     match part(slot, &mut Vec::new()) {
         Target::Leaf(value) => value,
         Target::Branch(_) => unreachable!("the key is there and leads to a leaf"),
@@ -67,7 +68,7 @@ fn way<V>(node: &Branch<V>, rest: &[u8]) -> usize {
 }
 
 /// Takes a leaf out of the branch below `slot`.
-fn remove_leaf<V: Clone>(slot: &mut Slot<V>, index: usize) -> V {
+fn remove_leaf<V: Value>(slot: &mut Slot<V>, index: usize) -> V {
     let node = branch_below_mut(slot);
     let removed = shrink(node, index);
     let shrunk = Arc::get_mut(node).expect("it was just made");
@@ -78,7 +79,7 @@ fn remove_leaf<V: Clone>(slot: &mut Slot<V>, index: usize) -> V {
 
 /// If the branch below `slot` has one way left, makes one edge of the edge to it, the byte of that way, and the edge
 /// behind it.
-fn join<V: Clone>(slot: &mut Slot<V>) {
+fn join<V: Value>(slot: &mut Slot<V>) {
     let node = branch_below_mut(slot);
     let last = node.slots.len() - 1;
     if node.head.fan || node.head.byte(0) != node.head.byte(last) {
@@ -103,7 +104,7 @@ fn ends_in_blade<V>(blade: &Slot<V>, rest: &[u8]) -> bool {
 }
 
 /// Takes a leaf out of a blade of the fan below `slot`; an empty blade goes, and so does a fan with few ways.
-fn remove_from_blade<V: Clone>(slot: &mut Slot<V>, index: usize, rest: &[u8]) -> V {
+fn remove_from_blade<V: Value>(slot: &mut Slot<V>, index: usize, rest: &[u8]) -> V {
     let fan = branch_below_mut(slot);
     let owned = own(fan);
     owned.head.count -= 1;

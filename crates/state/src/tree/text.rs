@@ -24,6 +24,13 @@ impl<const N: usize> Text<N> {
         &self.bytes[..usize::from(self.length)]
     }
 
+    /// Adds the text to a key. Copies all `N` bytes and takes back what is too much: that needs no call.
+    pub(super) fn append_to(&self, key: &mut Vec<u8>) {
+        let end = key.len() + self.len();
+        key.extend_from_slice(&self.bytes);
+        key.truncate(end);
+    }
+
     pub(super) fn len(&self) -> usize {
         usize::from(self.length)
     }
