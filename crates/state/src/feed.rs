@@ -14,7 +14,7 @@ use std::sync::Arc;
 use crate::key::Key;
 use crate::row::Row;
 use crate::table::{History, TableId};
-use crate::tree::{Range, Tree};
+use crate::tree::{Range, Tree, Value};
 
 /// What one remembered change costs beside its key and row: its place in the feed and in the history, and the
 /// headers of their allocations. A figure for deciding, equal on all members, not a measurement.
@@ -66,6 +66,12 @@ pub(crate) struct Moment {
     /// The weight of all changes up to and including this revision, since this feed began.
     weight_through: u64,
     pub(crate) changes: Arc<[Change]>,
+}
+
+impl Value for Moment {
+    fn touch(&self) -> usize {
+        self.changes.touch()
+    }
 }
 
 /// How far forgetting has come. It differs between members and is part of no hash and no snapshot.

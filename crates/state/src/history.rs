@@ -15,7 +15,7 @@ use std::ops::Bound;
 
 use crate::row::Row;
 use crate::table::Table;
-use crate::tree::{Range, Tree};
+use crate::tree::{Range, Tree, Value};
 
 /// Why a read of the past is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -208,7 +208,7 @@ impl<'a> RangeAt<'a> {
     }
 }
 
-impl<'a, V: Clone> Peeked<'a, V> {
+impl<'a, V: Value> Peeked<'a, V> {
     /// Gives what was next and looks one further.
     fn advance(&mut self) -> Option<(Vec<u8>, &'a V)> {
         let next = self.range.next().map(|(key, value)| (key.to_vec(), value));

@@ -11,7 +11,7 @@ use std::fmt;
 use std::ops::Bound;
 
 use crate::table::TableId;
-use crate::tree::{Range, Tree};
+use crate::tree::{Range, Tree, Value};
 
 /// A lease's number, chosen by its protocol.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -48,6 +48,8 @@ pub struct Lease {
     /// The protocol it belongs to.
     pub owner: u8,
 }
+
+impl Value for Lease {}
 
 /// Every lease and what is attached to it. Clone is two pointers.
 #[derive(Clone, Default)]

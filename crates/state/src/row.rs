@@ -20,6 +20,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::lease::LeaseId;
+use crate::tree::Value;
 
 /// Values up to this length are copied into a reply: one allocation either way, and the copy frees the row earlier.
 const COPIED_VALUE_BYTES: usize = 256;
@@ -42,6 +43,12 @@ pub(crate) struct Header {
     pub(crate) version: u64,
     /// The lease this row is attached to, or [`LeaseId::NONE`].
     pub(crate) lease: LeaseId,
+}
+
+impl Value for Row {
+    fn touch(&self) -> usize {
+        Arc::strong_count(&self.0)
+    }
 }
 
 impl Row {

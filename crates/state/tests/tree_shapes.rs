@@ -1,5 +1,6 @@
 //! Shapes of the persistent tree that random keys rarely make: as wide and as deep as keys allow, and shared by threads.
 
+use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -34,10 +35,7 @@ fn a_tree_as_deep_as_its_keys_are_long_needs_no_deep_stack() {
             assert_eq!(tree.len(), 2 * DEEP);
             let key = vec![b'a'; DEEP - 1];
             assert_eq!(tree.get(&key), Some(&(DEEP - 1)));
-            assert_eq!(
-                tree.count(Bound::Unbounded, Bound::Excluded(&key)),
-                DEEP - 1
-            );
+            assert_eq!(tree.count(Bound::Unbounded, Bound::Excluded(&key)), DEEP - 1);
             let mut range = tree.iter();
             let mut seen = 0;
             while range.next().is_some() {
@@ -82,10 +80,7 @@ fn a_single_long_key_is_an_edge() {
     tree.check();
     tree.insert(half, 2);
     tree.check();
-    assert!(
-        tree.footprint() < key.len() * 5 / 4,
-        "text is stored densely"
-    );
+    assert!(tree.footprint() < key.len() * 5 / 4, "text is stored densely");
     assert_eq!(tree.remove(half), Some(2));
     tree.check();
     assert_eq!(tree.get(&key), Some(&1));
@@ -188,4 +183,42 @@ fn snapshots_are_read_and_dropped_on_other_threads() {
             });
         }
     });
+}
+
+/// Many keys of few lengths over all bytes, coming and going, so that fans fill up, are dealt anew and get flat again.
+#[test]
+fn crowds_come_and_go() {
+    for (seed, bytes, longest) in [(1u64, 256, 2), (2, 256, 3), (3, 40, 4), (4, 3, 12), (5, 256, 1)] {
+        let mut numbers = seed;
+        let mut below = |limit: usize| {
+            numbers = numbers.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            usize::try_from(numbers >> 33).expect("it fits") % limit
+        };
+        let mut tree = Tree::new();
+        let mut oracle = BTreeMap::new();
+        for step in 0..30_000 {
+            let length = below(longest + 1);
+            let mut key: Vec<u8> = (0..length).map(|_| u8::try_from(below(bytes)).expect("it is a byte")).collect();
+            // Some ends are too long for a slot, and stand beside some that are not.
+            if below(16) == 0 {
+                key.extend([0; 30]);
+            }
+            // The crowd grows for a while, then shrinks.
+            if below(10_000) > step % 10_000 {
+                assert_eq!(tree.insert(&key, step), oracle.insert(key, step));
+            } else if let Some((found, _)) = oracle.range(key..).next() {
+                let found = found.clone();
+                assert_eq!(tree.remove(&found), oracle.remove(&found));
+            }
+            if step % 97 == 0 {
+                tree.check();
+            }
+        }
+        let mut entries = tree.iter();
+        for (key, value) in &oracle {
+            assert_eq!(entries.next(), Some((key.as_slice(), value)));
+            assert_eq!(tree.get(key), Some(value));
+        }
+        assert_eq!(entries.next(), None);
+    }
 }

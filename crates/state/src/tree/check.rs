@@ -16,27 +16,22 @@ const GRAIN: usize = 16;
 /// If one is broken.
 pub(super) fn check<V>(root: &Slot<V>) {
     let mut waiting = vec![(root, false)];
-    while let Some((slot, in_fan)) = waiting.pop() {
+    while let Some((slot, in_blade)) = waiting.pop() {
         check_edge(slot);
         let Some(node) = branch_below(slot) else {
-            assert!(!in_fan, "below a fan there are branches only");
+            assert!(!in_blade, "below a fan there are branches");
             continue;
         };
-        if in_fan {
+        if in_blade {
             assert!(
                 matches!(slot, Slot::Branch { text, .. } if text.len() == 0),
                 "the way from a fan to its blade has no text"
             );
             assert!(!node.head.terminal && !node.head.fan, "a blade is flat");
         }
-        check_branch(node, in_fan);
-        let blades = usize::from(node.head.terminal);
-        waiting.extend(
-            node.slots
-                .iter()
-                .enumerate()
-                .map(|(index, slot)| (slot, node.head.fan && index >= blades)),
-        );
+        check_branch(node, in_blade);
+        let first = node.head.terminals();
+        waiting.extend(node.slots.iter().enumerate().map(|(index, slot)| (slot, node.head.fan && index >= first)));
     }
 }
 
@@ -47,10 +42,7 @@ fn check_edge<V>(slot: &Slot<V>) {
     while let Slot::Span(span) = slot {
         let length = span.text().len();
         assert!(length > 0, "a span has text");
-        assert!(
-            first || length == SPAN_TEXT,
-            "only the first span is not full"
-        );
+        assert!(first || length == SPAN_TEXT, "only the first span is not full");
         match &span.next {
             Slot::Leaf { text, .. } => {
                 assert_eq!(text.len(), LEAF_TEXT, "text fills the slot first");
@@ -66,50 +58,52 @@ fn check_edge<V>(slot: &Slot<V>) {
     }
 }
 
-fn check_branch<V>(node: &Branch<V>, in_fan: bool) {
+fn check_branch<V>(node: &Branch<V>, in_blade: bool) {
     let count: usize = node.slots.iter().map(Slot::count).sum();
     assert_eq!(node.head.count as usize, count, "a branch counts its keys");
-    assert!(
-        node.slots.iter().all(|slot| !matches!(slot, Slot::Vacant)),
-        "no slot of a node is vacant"
-    );
-    assert!(
-        node.choices() >= 1 && node.choices() <= WIDTH,
-        "1 to 16 ways"
-    );
-    let bytes: Vec<u8> = (0..node.slots.len())
-        .filter_map(|index| node.head.byte(index))
-        .collect();
-    assert_eq!(
-        bytes.len(),
-        node.choices(),
-        "every slot but the terminal has a byte"
-    );
-    assert!(bytes.is_sorted_by(|a, b| a < b), "the bytes ascend");
+    assert!(node.slots.iter().all(|slot| !matches!(slot, Slot::Vacant)), "no slot of a node is vacant");
+    assert!(node.ways() >= 1 && node.ways() <= WIDTH, "1 to 16 ways");
     if node.head.terminal {
         assert!(
             matches!(&node.slots[0], Slot::Leaf { text, .. } if text.len() == 0),
             "the terminal is a leaf that ends here"
         );
     }
+    let bytes: Vec<u8> = (0..node.slots.len()).filter_map(|index| node.head.byte(index)).collect();
+    let slots = &node.slots[node.head.terminals()..];
+    assert_eq!(bytes.len(), slots.len(), "every slot but the terminal has a byte");
     if node.head.fan {
-        let first = usize::from(node.head.terminal);
-        let blades = node.slots[first..].iter().filter_map(branch_below);
-        let ways: usize = blades.clone().map(|blade| blade.slots.len()).sum();
-        assert!(ways > WIDTH - 4, "a fan has many ways");
-        for (blade, byte) in blades.zip(&bytes) {
-            assert_eq!(byte & 0x0f, 0, "a fan distinguishes upper halves");
-            let halves = (0..blade.slots.len()).filter_map(|index| blade.head.byte(index));
+        check_fan(&bytes, slots);
+        return;
+    }
+    assert!(
+        in_blade || node.head.terminal || bytes.first() != bytes.last(),
+        "a branch with one way is part of an edge"
+    );
+    assert!(bytes.is_sorted(), "the bytes ascend");
+    for at in 1..bytes.len() {
+        if bytes[at - 1] == bytes[at] {
+            match (&slots[at - 1], &slots[at]) {
+                (Slot::Leaf { text: one, .. }, Slot::Leaf { text: other, .. }) => {
+                    assert!(one.as_slice() < other.as_slice(), "the leaves of a byte ascend");
+                }
+                _ => panic!("what is not a leaf has its byte for itself"),
+            }
+        }
+    }
+}
+
+fn check_fan<V>(firsts: &[u8], blades: &[Slot<V>]) {
+    assert!(blades.len() >= 2, "a fan has two blades or more");
+    assert_eq!(firsts[0], 0, "every byte belongs to a blade");
+    assert!(firsts.is_sorted_by(|a, b| a < b), "the first bytes of blades ascend");
+    for (at, blade) in blades.iter().filter_map(branch_below).enumerate() {
+        for byte in (0..blade.slots.len()).filter_map(|index| blade.head.byte(index)) {
             assert!(
-                halves.into_iter().all(|below| below & 0xf0 == *byte),
-                "a blade holds the bytes of its half"
+                firsts[at] <= byte && firsts.get(at + 1).is_none_or(|&next| byte < next),
+                "a blade holds the bytes that belong to it"
             );
         }
-    } else if !in_fan {
-        assert!(
-            node.slots.len() >= 2,
-            "a branch with one way is part of an edge"
-        );
     }
 }
 

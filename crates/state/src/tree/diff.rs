@@ -7,6 +7,7 @@ use std::fmt;
 use std::ptr;
 
 use super::node::Slot;
+use super::touch::Value;
 use super::walk::{Here, Walk};
 
 /// One key that two trees disagree about. At least one of the values is there.
@@ -37,20 +38,13 @@ enum Side {
     Both,
 }
 
-impl<'a, V: PartialEq> Diff<'a, V> {
+impl<'a, V: Value + PartialEq> Diff<'a, V> {
     pub(super) fn new(old: &'a Slot<V>, new: &'a Slot<V>) -> Self {
-        Diff {
-            old: Walk::new(old),
-            new: Walk::new(new),
-            found: Side::Neither,
-        }
+        Diff { old: Walk::new(old), new: Walk::new(new), found: Side::Neither }
     }
 
     /// The next key that differs.
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "the key is lent, so this cannot be an Iterator"
-    )]
+    #[expect(clippy::should_implement_trait, reason = "the key is lent, so this cannot be an Iterator")]
     pub fn next(&mut self) -> Option<Difference<'_, 'a, V>> {
         self.step_over(self.found);
         self.found = self.find();
@@ -129,7 +123,7 @@ impl<'a, V: PartialEq> Diff<'a, V> {
     }
 }
 
-impl<V> fmt::Debug for Diff<'_, V> {
+impl<V: Value> fmt::Debug for Diff<'_, V> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Diff")

@@ -7,8 +7,10 @@
 
 use std::sync::Arc;
 
-use super::node::{BRANCH_TEXT, Branch, LEAF_TEXT, SPAN_TEXT, Slot, Span, own_span};
+use super::build::own_span;
+use super::node::{BRANCH_TEXT, Branch, LEAF_TEXT, SPAN_TEXT, Slot, Span};
 use super::text::{Text, common};
+use super::touch::Value;
 
 /// What an edge leads to.
 pub(super) enum Target<V> {
@@ -24,14 +26,8 @@ pub(super) fn edge<V>(text: &[u8], target: Target<V>) -> Slot<V> {
     };
     let (mut before, last) = text.split_at(text.len().saturating_sub(capacity));
     let mut slot = match target {
-        Target::Leaf(value) => Slot::Leaf {
-            text: Text::new(last),
-            value,
-        },
-        Target::Branch(node) => Slot::Branch {
-            text: Text::new(last),
-            node,
-        },
+        Target::Leaf(value) => Slot::Leaf { text: Text::new(last), value },
+        Target::Branch(node) => Slot::Branch { text: Text::new(last), node },
     };
     while !before.is_empty() {
         let (rest, span) = before.split_at(before.len().saturating_sub(SPAN_TEXT));
@@ -45,7 +41,7 @@ pub(super) fn edge<V>(text: &[u8], target: Target<V>) -> Slot<V> {
 ///
 /// # Panics
 /// If the slot is vacant.
-pub(super) fn part<V: Clone>(slot: Slot<V>, text: &mut Vec<u8>) -> Target<V> {
+pub(super) fn part<V: Value>(slot: Slot<V>, text: &mut Vec<u8>) -> Target<V> {
     let mut slot = slot;
     loop {
         match slot {
@@ -119,7 +115,7 @@ pub(super) fn branch_below<V>(slot: &Slot<V>) -> Option<&Arc<Branch<V>>> {
 ///
 /// # Panics
 /// If the edge does not end at a branch.
-pub(super) fn branch_below_mut<V: Clone>(slot: &mut Slot<V>) -> &mut Arc<Branch<V>> {
+pub(super) fn branch_below_mut<V: Value>(slot: &mut Slot<V>) -> &mut Arc<Branch<V>> {
     let mut slot = slot;
     loop {
         match slot {

@@ -5,16 +5,17 @@
 use std::mem;
 use std::sync::Arc;
 
-use super::edge::{Fit, Target, branch_below_mut, edge, fit, part};
-use super::node::{
-    Branch, Place, Slot, Source, WIDTH, blade_slot, branch, fan, grow, own, own_span,
-};
+use super::build::{flat, grow, own, own_span};
+use super::divide::{divide, gather_byte, is_indivisible};
+use super::edge::{Fit, Target, branch_below, branch_below_mut, edge, fit, part};
+use super::node::{Branch, LEAF_TEXT, Place, Slot, WIDTH};
+use super::touch::Value;
 
 /// Gives a key that is there another value, and returns the one it had.
 ///
 /// # Panics
 /// If the key is not there.
-pub(super) fn replace<V: Clone>(slot: &mut Slot<V>, rest: &[u8], value: V) -> V {
+pub(super) fn replace<V: Value>(slot: &mut Slot<V>, rest: &[u8], value: V) -> V {
     let mut slot = slot;
     let mut rest = rest;
     loop {
@@ -38,29 +39,26 @@ pub(super) fn replace<V: Clone>(slot: &mut Slot<V>, rest: &[u8], value: V) -> V 
 }
 
 /// Adds a key that is not there.
-pub(super) fn add<V: Clone>(slot: &mut Slot<V>, rest: &[u8], value: V) {
+pub(super) fn add<V: Value>(slot: &mut Slot<V>, rest: &[u8], value: V) {
     if matches!(slot, Slot::Vacant) {
         *slot = edge(rest, Target::Leaf(value));
         return;
     }
     let mut slot = slot;
     let mut rest = rest;
+    let mut in_blade = false;
     loop {
         match fit(slot, rest) {
             Fit::Leaves(at) => return split(slot, at, rest, value),
             Fit::Branch(length) => rest = &rest[length..],
         }
         let node = branch_below_mut(slot);
-        let mut place = node.place(rest);
-        if matches!(place, Place::Missing(_)) && !rest.is_empty() && is_full(node) {
-            spread(node);
-            place = node.place(rest);
-        }
-        match place {
-            Place::Missing(index) => return add_slot(node, index, rest, value),
-            Place::Found(index) => {
+        match approach(node, rest, in_blade) {
+            Approach::Add(index) => return add_leaf(node, index, rest, value),
+            Approach::Enter(index) => {
                 let node = own(node);
                 node.head.count = counted(node.head.count);
+                in_blade = node.head.fan;
                 rest = &rest[node.head.step()..];
                 slot = &mut node.slots[index];
             }
@@ -68,20 +66,84 @@ pub(super) fn add<V: Clone>(slot: &mut Slot<V>, rest: &[u8], value: V) {
     }
 }
 
+/// How a new key goes on at a branch.
+enum Approach {
+    /// Its leaf becomes the slot at this index.
+    Add(usize),
+    /// Through the slot at this index: a branch or blade, or a leaf that a branch takes the place of.
+    Enter(usize),
+}
+
+/// How the new key, of which `rest` lies below the branch, goes on there, after room was made if it needs any. Room in a
+/// blade is made while the way is still at its fan.
+fn approach<V: Value>(node: &mut Arc<Branch<V>>, rest: &[u8], in_blade: bool) -> Approach {
+    loop {
+        let to_blade = node.head.fan && !rest.is_empty();
+        let index = match node.place(rest) {
+            Place::Found(index) if !to_blade => return Approach::Enter(index),
+            Place::Found(index) | Place::Missing(index) => index,
+        };
+        let Some(&byte) = rest.first() else {
+            return Approach::Add(index);
+        };
+        let crowding = if to_blade {
+            let blade = branch_below(&node.slots[index]).expect("a fan has blades");
+            match blade.place(rest) {
+                Place::Found(_) => Crowding::None,
+                Place::Missing(_) => crowding(blade, rest, is_indivisible(node, blade)),
+            }
+        } else {
+            crowding(node, rest, in_blade)
+        };
+        match crowding {
+            Crowding::None | Crowding::Pair(_) if to_blade => return Approach::Enter(index),
+            Crowding::None => return Approach::Add(index),
+            Crowding::Pair(at) => return Approach::Enter(at),
+            Crowding::Run => gather_byte(node, byte),
+            Crowding::Full => divide(node, byte),
+        }
+    }
+}
+
+/// What stands against one more leaf in a branch.
+enum Crowding {
+    None,
+    /// It cannot stand beside this leaf of the same byte, so both go under a branch.
+    Pair(usize),
+    /// It cannot stand beside the leaves of the same byte, for its text is too long.
+    Run,
+    /// There is no room for another slot.
+    Full,
+}
+
+fn crowding<V>(node: &Branch<V>, rest: &[u8], indivisible: bool) -> Crowding {
+    let run = node.run(rest[0]);
+    let long = rest.len() - 1 > LEAF_TEXT && !run.is_empty();
+    if !long && node.ways() < WIDTH {
+        Crowding::None
+    } else if run.len() == 1 && (long || indivisible) {
+        Crowding::Pair(run.start)
+    } else if long {
+        Crowding::Run
+    } else {
+        Crowding::Full
+    }
+}
+
 /// Cuts the edge of a slot after `at` bytes, where the way to the new key leaves it, and lets both go on from there.
-fn split<V: Clone>(slot: &mut Slot<V>, at: usize, rest: &[u8], value: V) {
+fn split<V: Value>(slot: &mut Slot<V>, at: usize, rest: &[u8], value: V) {
     let mut text = Vec::new();
     let target = part(mem::take(slot), &mut text);
     let old = cut(&text, at, target);
     let new = cut(rest, at, Target::Leaf(value));
     let node = match (old, new) {
         ((None, terminal), (Some(byte), slot)) | ((Some(byte), slot), (None, terminal)) => {
-            branch(Some(terminal), [(byte, slot)].into_iter())
+            flat(Some(terminal), [(byte, slot)].into_iter())
         }
         ((Some(one), one_slot), (Some(other), other_slot)) => {
             let mut slots = [(one, one_slot), (other, other_slot)];
             slots.sort_by_key(|(byte, _)| *byte);
-            branch(None, slots.into_iter())
+            flat(None, slots.into_iter())
         }
         ((None, _), (None, _)) => unreachable!("the key was not there"),
     };
@@ -96,46 +158,18 @@ fn cut<V>(text: &[u8], at: usize, target: Target<V>) -> (Option<u8>, Slot<V>) {
     }
 }
 
-fn is_full<V>(node: &Branch<V>) -> bool {
-    !node.head.fan && node.choices() == WIDTH
-}
-
-/// Makes a fan of a full branch.
-fn spread<V: Clone>(node: &mut Arc<Branch<V>>) {
-    let head = node.head;
-    let length = node.slots.len();
-    let mut source = Source::of(node);
-    let terminal = head.terminal.then(|| source.take(0));
-    let first = usize::from(head.terminal);
-    let slots = (first..length).map(|index| {
-        let byte = head
-            .byte(index)
-            .expect("only the first slot is the terminal");
-        (byte, source.take(index))
-    });
-    let spread = fan(terminal, slots);
-    *node = spread;
-}
-
-/// Adds the slot for a key that leaves the tree at this branch.
-fn add_slot<V: Clone>(node: &mut Arc<Branch<V>>, index: usize, rest: &[u8], value: V) {
-    let leaf = |text: &[u8]| edge(text, Target::Leaf(value));
-    match rest.split_first() {
-        None => grow(node, index, None, leaf(&[])),
-        Some((&byte, below)) if node.head.fan => {
-            let blade = branch(None, [(byte, leaf(below))].into_iter());
-            let upper = node.head.choice(byte);
-            grow(node, index, Some(upper), blade_slot(blade));
-        }
-        Some((&byte, below)) => grow(node, index, Some(byte), leaf(below)),
-    }
+/// Adds the leaf of a key that leaves the tree at this branch.
+fn add_leaf<V: Value>(node: &mut Arc<Branch<V>>, index: usize, rest: &[u8], value: V) {
+    let (byte, below) = match rest.split_first() {
+        None => (None, rest),
+        Some((&byte, below)) => (Some(byte), below),
+    };
+    grow(node, index, byte, edge(below, Target::Leaf(value)));
     let node = Arc::get_mut(node).expect("it was just made");
     node.head.count = counted(node.head.count);
 }
 
 /// One key more.
 fn counted(count: u32) -> u32 {
-    count
-        .checked_add(1)
-        .expect("a tree has less than 2^32 keys")
+    count.checked_add(1).expect("a tree has less than 2^32 keys")
 }

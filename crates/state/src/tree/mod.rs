@@ -10,17 +10,21 @@
 //! those in place that nobody shares, so that a batch of writes pays for each node once. There are no parent pointers, no
 //! locks, and no recursion: how deep a tree is, is up to whoever chooses the keys.
 
+mod build;
 mod bulk;
 mod check;
 mod diff;
+mod divide;
 mod edge;
 mod insert;
 mod lookup;
 mod node;
 mod range;
 mod rank;
+mod release;
 mod remove;
 mod text;
+mod touch;
 mod walk;
 
 use std::fmt;
@@ -30,6 +34,7 @@ use std::sync::Arc;
 pub use bulk::{Loader, OutOfOrder};
 pub use diff::{Diff, Difference};
 pub use range::Range;
+pub use touch::Value;
 
 use node::Slot;
 use walk::Walk;
@@ -38,7 +43,7 @@ use walk::Walk;
 ///
 /// Keys are ordered byte by byte, a key before every longer key that it begins. Every byte string is a key, the empty
 /// one included. Cloning a tree is O(1) and shares everything; a write copies what it must and touches no clone.
-/// Cloning `V` should be cheap (a reference count), because copying a shared node clones the values in it.
+/// Copying a shared node clones the values in it, so that should be cheap: a reference count.
 #[derive(Clone)]
 pub struct Tree<V> {
     root: Slot<V>,
@@ -50,7 +55,7 @@ impl<V> Default for Tree<V> {
     }
 }
 
-impl<V: Clone> Tree<V> {
+impl<V: Value> Tree<V> {
     /// An empty tree. Allocates nothing.
     #[must_use]
     pub fn new() -> Self {
@@ -61,9 +66,7 @@ impl<V: Clone> Tree<V> {
     ///
     /// # Errors
     /// [`OutOfOrder`] if a key is not greater than the one before it.
-    pub fn from_sorted<K: AsRef<[u8]>>(
-        entries: impl IntoIterator<Item = (K, V)>,
-    ) -> Result<Self, OutOfOrder> {
+    pub fn from_sorted<K: AsRef<[u8]>>(entries: impl IntoIterator<Item = (K, V)>) -> Result<Self, OutOfOrder> {
         let mut loader = Loader::new();
         for (key, value) in entries {
             loader.push(key.as_ref(), value)?;
@@ -88,13 +91,9 @@ impl<V: Clone> Tree<V> {
     pub fn same(&self, other: &Self) -> bool {
         match (&self.root, &other.root) {
             (Slot::Vacant, Slot::Vacant) => true,
-            (
-                Slot::Branch { text, node },
-                Slot::Branch {
-                    text: other_text,
-                    node: other,
-                },
-            ) => Arc::ptr_eq(node, other) && text.as_slice() == other_text.as_slice(),
+            (Slot::Branch { text, node }, Slot::Branch { text: other_text, node: other }) => {
+                Arc::ptr_eq(node, other) && text.as_slice() == other_text.as_slice()
+            }
             (Slot::Span(span), Slot::Span(other)) => Arc::ptr_eq(span, other),
             _ => false,
         }
@@ -114,7 +113,7 @@ impl<V: Clone> Tree<V> {
 
     /// Gives the key a value and returns the one it had. In place where nodes are unshared, copied where shared.
     pub fn insert(&mut self, key: &[u8], value: V) -> Option<V> {
-        if self.contains(key) {
+        if lookup::find_to_write(&self.root, key).is_some() {
             return Some(insert::replace(&mut self.root, key, value));
         }
         insert::add(&mut self.root, key, value);
@@ -123,9 +122,7 @@ impl<V: Clone> Tree<V> {
 
     /// Takes the key out and returns its value. Copies nothing if the key is absent.
     pub fn remove(&mut self, key: &[u8]) -> Option<V> {
-        if !self.contains(key) {
-            return None;
-        }
+        lookup::find_to_write(&self.root, key)?;
         Some(remove::remove(&mut self.root, key))
     }
 
@@ -206,7 +203,7 @@ impl<V: Clone> Tree<V> {
     }
 }
 
-impl<V: Clone + fmt::Debug> fmt::Debug for Tree<V> {
+impl<V: Value + fmt::Debug> fmt::Debug for Tree<V> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut output = formatter.debug_map();
         let mut entries = self.iter();

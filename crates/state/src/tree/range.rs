@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::Bound;
 
 use super::node::Slot;
+use super::touch::Value;
 use super::walk::Walk;
 
 /// The entries of a range, in order, taken from the front by [`Range::next`] and from the back by
@@ -24,18 +25,13 @@ struct Ends<'a, V> {
     back_taken: bool,
 }
 
-impl<'a, V> Range<'a, V> {
+impl<'a, V: Value> Range<'a, V> {
     pub(super) fn new(root: &'a Slot<V>, from: Bound<&[u8]>, to: Bound<&[u8]>) -> Self {
-        Range {
-            ends: Ends::new(root, from, to),
-        }
+        Range { ends: Ends::new(root, from, to) }
     }
 
     /// The next entry from the front.
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "the key is lent, so this cannot be an Iterator"
-    )]
+    #[expect(clippy::should_implement_trait, reason = "the key is lent, so this cannot be an Iterator")]
     pub fn next(&mut self) -> Option<(&[u8], &'a V)> {
         if !self.ends.as_mut()?.advance() {
             self.ends = None;
@@ -62,7 +58,7 @@ impl<'a, V> Range<'a, V> {
     }
 }
 
-impl<'a, V> Ends<'a, V> {
+impl<'a, V: Value> Ends<'a, V> {
     /// Both ends; none if there is nothing between them.
     fn new(root: &'a Slot<V>, from: Bound<&[u8]>, to: Bound<&[u8]>) -> Option<Self> {
         let mut front = Walk::new(root);
@@ -79,12 +75,7 @@ impl<'a, V> Ends<'a, V> {
             Bound::Excluded(key) => back.seek_before(key, false),
         }
         back.leaf()?;
-        (front.key() <= back.key()).then_some(Ends {
-            front,
-            front_taken: false,
-            back,
-            back_taken: false,
-        })
+        (front.key() <= back.key()).then_some(Ends { front, front_taken: false, back, back_taken: false })
     }
 
     /// Whether every entry at or between the ends was taken.
@@ -127,7 +118,7 @@ impl<'a, V> Ends<'a, V> {
     }
 }
 
-impl<V: fmt::Debug> fmt::Debug for Range<'_, V> {
+impl<V: Value> fmt::Debug for Range<'_, V> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut output = formatter.debug_struct("Range");
         if let Some(ends) = &self.ends {

@@ -61,9 +61,5 @@ fn rank<V>(root: &Slot<V>, key: &[u8], inclusive: bool) -> usize {
 fn before<V>(node: &Branch<V>, index: usize) -> usize {
     let (left, right) = node.slots.split_at(index);
     let sum = |slots: &[Slot<V>]| slots.iter().map(Slot::count).sum::<usize>();
-    if left.len() <= right.len() {
-        sum(left)
-    } else {
-        node.head.count as usize - sum(right)
-    }
+    if left.len() <= right.len() { sum(left) } else { node.head.count as usize - sum(right) }
 }

@@ -4,18 +4,17 @@
 use std::mem;
 use std::sync::Arc;
 
+use super::build::{Source, own, shrink};
+use super::divide::{flatten_if_small, gather};
 use super::edge::{Target, branch_below, branch_below_mut, edge, part};
-use super::node::{Branch, Place, Slot, Source, WIDTH, branch, own, shrink};
-
-/// At how many ways a fan becomes flat. Less than what makes a branch a fan, so that a key that comes and goes does not
-/// rebuild the node each time.
-const FLAT_AGAIN: usize = WIDTH - 4;
+use super::node::{Branch, Place, Slot};
+use super::touch::Value;
 
 /// Takes out a key that is there, and returns its value.
 ///
 /// # Panics
 /// If the key is not there.
-pub(super) fn remove<V: Clone>(slot: &mut Slot<V>, rest: &[u8]) -> V {
+pub(super) fn remove<V: Value>(slot: &mut Slot<V>, rest: &[u8]) -> V {
     let mut slot = slot;
     let mut rest = rest;
     loop {
@@ -24,10 +23,11 @@ pub(super) fn remove<V: Clone>(slot: &mut Slot<V>, rest: &[u8]) -> V {
         };
         rest = &rest[edge_length(slot)..];
         let index = way(node, rest);
-        if branch_below(&node.slots[index]).is_none() {
+        let is_blade = node.head.fan && !rest.is_empty();
+        if !is_blade && branch_below(&node.slots[index]).is_none() {
             return remove_leaf(slot, index);
         }
-        if node.head.fan && ends_in_blade(&node.slots[index], rest) {
+        if is_blade && ends_in_blade(&node.slots[index], rest) {
             return remove_from_blade(slot, index, rest);
         }
         let node = own(branch_below_mut(slot));
@@ -37,7 +37,7 @@ pub(super) fn remove<V: Clone>(slot: &mut Slot<V>, rest: &[u8]) -> V {
     }
 }
 
-fn value_of<V: Clone>(slot: Slot<V>) -> V {
+fn value_of<V: Value>(slot: Slot<V>) -> V {
     match part(slot, &mut Vec::new()) {
         Target::Leaf(value) => value,
         Target::Branch(_) => unreachable!("the key is there and leads to a leaf"),
@@ -67,20 +67,27 @@ fn way<V>(node: &Branch<V>, rest: &[u8]) -> usize {
     }
 }
 
-/// Takes a leaf out of the branch below `slot`; if that leaves one way, the branch goes as well.
-fn remove_leaf<V: Clone>(slot: &mut Slot<V>, index: usize) -> V {
+/// Takes a leaf out of the branch below `slot`.
+fn remove_leaf<V: Value>(slot: &mut Slot<V>, index: usize) -> V {
     let node = branch_below_mut(slot);
     let removed = shrink(node, index);
     let shrunk = Arc::get_mut(node).expect("it was just made");
     shrunk.head.count -= 1;
-    if shrunk.slots.len() == 1 && !shrunk.head.fan {
-        lift(slot);
-    }
+    join(slot);
     value_of(removed)
 }
 
-/// Makes one edge of the edge to a branch with one slot, the byte of that slot, and the edge behind it.
-fn lift<V: Clone>(slot: &mut Slot<V>) {
+/// If the branch below `slot` has one way left, makes one edge of the edge to it, the byte of that way, and the edge
+/// behind it.
+fn join<V: Value>(slot: &mut Slot<V>) {
+    let node = branch_below_mut(slot);
+    let last = node.slots.len() - 1;
+    if node.head.fan || node.head.byte(0) != node.head.byte(last) {
+        return;
+    }
+    if last > 0 {
+        gather(node, 0..last + 1);
+    }
     let mut text = Vec::new();
     let Target::Branch(mut node) = part(mem::take(slot), &mut text) else {
         unreachable!("the edge ends at a branch");
@@ -97,7 +104,7 @@ fn ends_in_blade<V>(blade: &Slot<V>, rest: &[u8]) -> bool {
 }
 
 /// Takes a leaf out of a blade of the fan below `slot`; an empty blade goes, and so does a fan with few ways.
-fn remove_from_blade<V: Clone>(slot: &mut Slot<V>, index: usize, rest: &[u8]) -> V {
+fn remove_from_blade<V: Value>(slot: &mut Slot<V>, index: usize, rest: &[u8]) -> V {
     let fan = branch_below_mut(slot);
     let owned = own(fan);
     owned.head.count -= 1;
@@ -114,38 +121,7 @@ fn remove_from_blade<V: Clone>(slot: &mut Slot<V>, index: usize, rest: &[u8]) ->
         Arc::get_mut(blade).expect("it was just made").head.count -= 1;
         removed
     };
-    if ways(fan) <= FLAT_AGAIN {
-        flatten(fan);
-    }
+    flatten_if_small(fan);
+    join(slot);
     value_of(removed)
-}
-
-fn ways<V>(fan: &Branch<V>) -> usize {
-    fan.slots[usize::from(fan.head.terminal)..]
-        .iter()
-        .filter_map(branch_below)
-        .map(|blade| blade.slots.len())
-        .sum()
-}
-
-/// Makes a flat branch of a fan.
-fn flatten<V: Clone>(fan: &mut Arc<Branch<V>>) {
-    let first = usize::from(fan.head.terminal);
-    let length = fan.slots.len();
-    let mut source = Source::of(fan);
-    let terminal = (first == 1).then(|| source.take(0));
-    let mut slots = Vec::with_capacity(FLAT_AGAIN);
-    for index in first..length {
-        let Target::Branch(mut blade) = part(source.take(index), &mut Vec::new()) else {
-            unreachable!("a fan has blades");
-        };
-        let head = blade.head;
-        let width = blade.slots.len();
-        let mut source = Source::of(&mut blade);
-        slots.extend((0..width).map(|at| {
-            let byte = head.byte(at).expect("a blade has no terminal");
-            (byte, source.take(at))
-        }));
-    }
-    *fan = branch(terminal, slots.into_iter());
 }

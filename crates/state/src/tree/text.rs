@@ -8,10 +8,7 @@ pub(super) struct Text<const N: usize> {
 }
 
 impl<const N: usize> Text<N> {
-    pub(super) const EMPTY: Self = Text {
-        length: 0,
-        bytes: [0; N],
-    };
+    pub(super) const EMPTY: Self = Text { length: 0, bytes: [0; N] };
 
     /// # Panics
     /// If there are more than `N` bytes.
@@ -27,6 +24,13 @@ impl<const N: usize> Text<N> {
         &self.bytes[..usize::from(self.length)]
     }
 
+    /// Adds the text to a key. Copies all `N` bytes and takes back what is too much: that needs no call.
+    pub(super) fn append_to(&self, key: &mut Vec<u8>) {
+        let end = key.len() + self.len();
+        key.extend_from_slice(&self.bytes);
+        key.truncate(end);
+    }
+
     pub(super) fn len(&self) -> usize {
         usize::from(self.length)
     }
@@ -37,13 +41,7 @@ pub(super) fn common(one: &[u8], other: &[u8]) -> usize {
     let length = one.len().min(other.len());
     let (one, other) = (&one[..length], &other[..length]);
     // Whole words first, so that long common prefixes cost little; then byte by byte in the word that differs.
-    let words = one
-        .as_chunks::<16>()
-        .0
-        .iter()
-        .zip(other.as_chunks::<16>().0)
-        .take_while(|(a, b)| a == b)
-        .count();
+    let words = one.as_chunks::<16>().0.iter().zip(other.as_chunks::<16>().0).take_while(|(a, b)| a == b).count();
     let start = words * 16;
     let bytes = one[start..].iter().zip(&other[start..]);
     start + bytes.take_while(|(a, b)| a == b).count()

@@ -6,6 +6,7 @@ use std::ptr;
 
 use super::node::{Branch, Place, Slot};
 use super::text::common;
+use super::touch::{Value, touch};
 
 /// A branch on the way down, and which of its slots the way takes.
 struct Frame<'a, V> {
@@ -39,15 +40,10 @@ impl<V> Clone for Here<'_, V> {
 
 impl<V> Copy for Here<'_, V> {}
 
-impl<'a, V> Walk<'a, V> {
+impl<'a, V: Value> Walk<'a, V> {
     /// Stands at the root, or nowhere if the tree is empty.
     pub(super) fn new(root: &'a Slot<V>) -> Self {
-        let mut walk = Walk {
-            root,
-            frames: Vec::new(),
-            key: Vec::new(),
-            here: None,
-        };
+        let mut walk = Walk { root, frames: Vec::new(), key: Vec::new(), here: None };
         walk.restart();
         walk
     }
@@ -122,10 +118,23 @@ impl<'a, V> Walk<'a, V> {
         self.here = None;
     }
 
-    /// Goes from a leaf to the next one.
+    /// Goes from a leaf to the next one. Fetches ahead what a scan comes to next.
     pub(super) fn next(&mut self) {
+        if let Some(frame) = self.frames.last_mut()
+            && let Some(slot @ Slot::Leaf { text, value }) = frame.node.slots.get(frame.index + 1)
+        {
+            frame.index += 1;
+            self.key.truncate(frame.depth);
+            self.key.extend(frame.node.head.byte(frame.index));
+            text.append_to(&mut self.key);
+            self.here = Some(Here::Leaf(slot, value));
+            return;
+        }
         self.skip();
-        self.first();
+        while let Some(Here::Branch(node)) = self.here {
+            touch(&node.slots);
+            self.enter(node, 0);
+        }
     }
 
     /// Goes from a leaf to the one before.
@@ -200,11 +209,7 @@ impl<'a, V> Walk<'a, V> {
 
     /// Goes into a slot of the branch where it stands.
     fn enter(&mut self, node: &'a Branch<V>, index: usize) {
-        self.frames.push(Frame {
-            node,
-            index,
-            depth: self.key.len(),
-        });
+        self.frames.push(Frame { node, index, depth: self.key.len() });
         self.turn();
     }
 
@@ -230,12 +235,12 @@ impl<'a, V> Walk<'a, V> {
                     return;
                 }
                 Slot::Leaf { text, value } => {
-                    self.key.extend_from_slice(text.as_slice());
+                    text.append_to(&mut self.key);
                     self.here = Some(Here::Leaf(slot, value));
                     return;
                 }
                 Slot::Branch { text, node } => {
-                    self.key.extend_from_slice(text.as_slice());
+                    text.append_to(&mut self.key);
                     self.here = Some(Here::Branch(node));
                     return;
                 }
