@@ -102,4 +102,16 @@ impl Durable {
         self.suspect = oldest;
         stalled
     }
+
+    /// Counts tickets from `done`, the newest write that is done.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn renumber(&mut self, done: Ticket) {
+        let since = |ticket: Ticket| Ticket(ticket.0.saturating_sub(done.0));
+        self.issued = since(self.issued);
+        self.issued_for_log = since(self.issued_for_log);
+        self.suspect = self.suspect.map(since).filter(|suspect| *suspect > Ticket::NONE);
+        for pending in &mut self.pending {
+            pending.ticket = since(pending.ticket);
+        }
+    }
 }

@@ -173,6 +173,17 @@ const ENTRY_OVERHEAD: usize = 24;
 /// What one member costs in a membership entry.
 const MEMBER_WEIGHT: usize = 24;
 
+impl<P> Body<P> {
+    /// The membership, if it is one.
+    #[must_use]
+    pub fn membership(&self) -> Option<&Membership> {
+        match self {
+            Self::Membership(membership) => Some(membership),
+            Self::Noop | Self::Command(_) => None,
+        }
+    }
+}
+
 impl<P: Payload> Entry<P> {
     /// Bytes that sending the entry costs, roughly; never zero, so that windows are bounded in entries too.
     #[must_use]

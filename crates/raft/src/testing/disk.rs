@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use crate::disk::Recovered;
 use crate::effects::Write;
 use crate::raft::Raft;
+use crate::testing::Promise;
 use crate::types::{Index, Payload, Ticket};
 
 /// What is durable, and what is on its way.
@@ -61,33 +62,40 @@ impl<P: Payload> Disk<P> {
         self.pending.clear();
     }
 
+    /// Counts tickets from the newest write that is done.
+    pub(super) fn renumber(&mut self, done: Ticket) {
+        for write in &mut self.pending {
+            write.ticket.0 -= done.0;
+        }
+    }
+
     /// Once everything on its way is durable, the disk holds what the core believes; right after a drain.
     pub(super) fn check_will_equal(&self, raft: &Raft<P>) {
+        let promise = Promise::MirrorEqualsDisk;
         let mut future = self.durable.clone();
         for write in &self.pending {
-            future.absorb(write.clone()).expect("writes follow each other");
+            let absorbed = future.absorb(write.clone());
+            assert!(absorbed.is_ok(), "{promise}: writes follow each other, but {absorbed:?}");
         }
-        assert!(future.ballot == raft.ballot, "the disk will hold the ballot {}, not {}", future.ballot, raft.ballot);
-        assert!(future.base.last == raft.log.base(), "the disk will start behind {}", future.base.last);
-        assert!(future.last() == raft.log.last(), "the disk will end at {}, not {}", future.last(), raft.log.last());
-        assert!(future.membership() == raft.log.membership(), "the disk will hold another membership");
-        for (place, entry) in (raft.log.base().index.0 + 1..).zip(&future.entries) {
-            assert!(raft.log.get(Index(place)) == Some(entry), "the disk will hold another entry at {place}");
+        let (ballot, base, last) = (future.ballot, future.base.last, future.last());
+        assert!(ballot == raft.ballot, "{promise}: it will hold the ballot {ballot}, not {}", raft.ballot);
+        assert!(base == raft.log.base(), "{promise}: it will start behind {base}, not {}", raft.log.base());
+        assert!(last == raft.log.last(), "{promise}: it will end at {last}, not {}", raft.log.last());
+        assert!(future.membership() == raft.log.membership(), "{promise}: it will hold another membership");
+        for (place, entry) in (base.index.0 + 1..).zip(&future.entries) {
+            assert!(raft.log.get(Index(place)) == Some(entry), "{promise}: it will hold another entry at {place}");
         }
     }
 
     /// What the core believes to be durable is.
     pub(super) fn check_mirror(&self, raft: &Raft<P>) {
-        let (start, to) = (self.durable.base.last.index, raft.durable.to());
-        assert!(raft.durable.ballot() == self.durable.ballot, "the mirror holds another ballot than the disk");
-        assert!(
-            to <= self.durable.last().index,
-            "the mirror believes in {to}, the disk ends at {}",
-            self.durable.last()
-        );
+        let promise = Promise::MirrorEqualsDisk;
+        let (start, to, last) = (self.durable.base.last.index, raft.durable.to(), self.durable.last());
+        assert!(raft.durable.ballot() == self.durable.ballot, "{promise}: the mirror holds another ballot");
+        assert!(to <= last.index, "{promise}: the mirror believes in {to}, the disk ends at {last}");
         for (place, entry) in (start.0 + 1..=to.0).zip(&self.durable.entries) {
             let in_memory = raft.log.get(Index(place));
-            assert!(in_memory.is_none_or(|held| held == entry), "the mirror believes in another entry at {place}");
+            assert!(in_memory.is_none_or(|held| held == entry), "{promise}: they hold another entry at {place}");
         }
     }
 }

@@ -1,19 +1,12 @@
-//! What was promised to the world, and so must stay true whatever happens to the members.
-//!
-//! - *One leader a term*: nobody ever becomes leader of a term that had another leader.
-//! - *Leader completeness*: whoever becomes leader holds everything that was committed in earlier terms.
-//! - *State-machine safety*: whatever anybody applies at a place is what everybody applies there. So an
-//!   acknowledged entry, which was applied by whoever acknowledged it, survives.
-//! - *Committed is durable on a majority*, at the moment when a leader says so (checked by the caller, who
-//!   sees the disks).
-//! - *Reads are not stale*: a read is answered at a place no earlier than anything applied before it began.
-//! - *Refused is refused*: what was reported as overwritten is never applied, and nothing is both.
+//! What was promised to the world, and so must stay true whatever happens to the members: the part of the
+//! [`Promise`]s that only somebody sees who remembers everything that anybody ever said.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::effects::{Effects, Refusal};
 use crate::raft::Raft;
 use crate::roles::Post;
+use crate::testing::Promise;
 use crate::types::{Body, Index, LogId, NodeId, Payload, Tag, Term};
 
 /// See the file's head.
@@ -74,6 +67,12 @@ impl<P: Payload> Ledger<P> {
         self.acknowledged.len()
     }
 
+    /// The last of the entries that were reported committed to their proposers.
+    #[must_use]
+    pub fn last_acknowledged(&self) -> Option<LogId> {
+        self.acknowledged.iter().filter_map(|tag| self.proposed.get(tag)).max_by_key(|id| id.index).copied()
+    }
+
     /// How many proposals were reported overwritten.
     #[must_use]
     pub fn overwritten(&self) -> usize {
@@ -102,10 +101,11 @@ impl<P: Payload> Ledger<P> {
         }
         let term = raft.ballot.term;
         let leader = *self.leaders.entry(term).or_insert(id);
-        assert!(leader == id, "both {leader} and {id} lead term {term}");
+        assert!(leader == id, "{}: both {leader} and {id} lead term {term}", Promise::OneLeaderPerTerm);
         for (&index, fact) in self.committed.iter().filter(|(_, fact)| fact.known_in < term) {
             let held = index <= raft.log.base().index || raft.log.term_at(index) == Some(fact.term);
-            assert!(held, "{id} leads term {term} without the committed entry {index}@{}", fact.term);
+            let promise = Promise::LeaderCompleteness;
+            assert!(held, "{promise}: {id} leads term {term} without the committed entry {index}@{}", fact.term);
         }
     }
 
@@ -117,26 +117,31 @@ impl<P: Payload> Ledger<P> {
         for committed in &effects.apply {
             let place = committed.index;
             let fact = Fact { term: committed.term, body: committed.body.clone(), known_in: raft.ballot.term };
-            assert!(!self.overwritten.contains(&LogId::new(fact.term, place)), "{place} was reported overwritten");
+            let denied = self.overwritten.contains(&LogId::new(fact.term, place));
+            assert!(!denied, "{}: {place} was reported overwritten", Promise::RefusedIsRefused);
             let known = self.committed.entry(place).or_insert_with(|| fact.clone());
             let same = known.term == fact.term && known.body == fact.body;
-            assert!(same, "{id} applies {fact:?} at {place}, where {known:?} was applied before");
+            let promise = Promise::StateMachineSafety;
+            assert!(same, "{promise}: {id} applies {fact:?} at {place}, where {known:?} was applied before");
             known.known_in = known.known_in.min(fact.known_in);
             if let Some(tag) = committed.tag {
-                assert!(self.acknowledged.insert(tag), "{tag:?} is acknowledged twice");
+                let first = self.acknowledged.insert(tag);
+                assert!(first, "{}: {tag:?} is acknowledged twice", Promise::StateMachineSafety);
             }
         }
         for &(tag, refusal) in &effects.refused {
             self.reads.remove(&(id, tag));
             if let (Refusal::Overwritten, Some(proposed)) = (refusal, self.proposed.get(&tag)) {
                 let fact = self.committed.get(&proposed.index);
-                assert!(fact.is_none_or(|fact| fact.term != proposed.term), "{tag:?} is committed, not overwritten");
+                let gone = fact.is_none_or(|fact| fact.term != proposed.term);
+                assert!(gone, "{}: {tag:?} is committed, not overwritten", Promise::RefusedIsRefused);
                 self.overwritten.insert(*proposed);
             }
         }
         for &(tag, index) in &effects.reads {
             let least = self.reads.remove(&(id, tag)).expect("a read is answered once, and only if asked");
-            assert!(index >= least, "a read on {id} is served at {index}, but {least} was applied before it began");
+            let promise = Promise::FreshReads;
+            assert!(index >= least, "{promise}: {id} serves at {index}, but {least} was applied before it began");
         }
     }
 }

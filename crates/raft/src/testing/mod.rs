@@ -6,18 +6,26 @@
 
 mod disk;
 mod ledger;
+mod promise;
+pub mod render;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 pub use disk::Disk;
 pub use ledger::Ledger;
+pub use promise::Promise;
+
+use crate::cause::Cause;
 
 use crate::disk::Recovered;
 use crate::effects::{Effects, Outgoing};
 use crate::input::Input;
 use crate::membership::Membership;
 use crate::message::Envelope;
+use crate::quorum;
 use crate::raft::Raft;
+use crate::roles::Post;
 use crate::types::{Config, Index, LogId, NodeId, Payload, SnapshotMeta, Tag, Ticket};
 
 impl Payload for u8 {
@@ -175,6 +183,21 @@ impl<P: Payload> Cluster<P> {
             member.applied = committed.index;
         }
         self.ledger.note(id, raft, &effects);
+        self.hand_out(id, &effects);
+        effects
+    }
+
+    /// Moves what a drain of `id` sent to where it waits, and holds what it said against the disks.
+    fn hand_out(&mut self, id: NodeId, effects: &Effects<P>) {
+        let leads = |raft: &Raft<P>| matches!(raft.post, Post::Leader(_));
+        if let Some(newest) = effects.apply.last()
+            && let Some(leader) = self.members[&id].raft.as_ref().filter(|raft| leads(raft))
+        {
+            self.check_committed(leader, LogId::new(newest.term, newest.index));
+        }
+        let Some(member) = self.members.get_mut(&id) else {
+            return;
+        };
         for outgoing in &effects.send {
             if outgoing.after <= member.done {
                 self.wire.push_back(outgoing.envelope.clone());
@@ -186,7 +209,6 @@ impl<P: Payload> Cluster<P> {
             let meta = member.snapshot.clone().expect("the log was compacted, so there is a snapshot");
             self.snapshots.push_back(SnapshotUnderWay { from: id, to, meta });
         }
-        effects
     }
 
     /// The disk of `id` finishes its oldest write.
@@ -279,6 +301,58 @@ impl<P: Payload> Cluster<P> {
         self.drain(id)
     }
 
+    /// Forgets what decides nothing and yet differs between histories that came to the same: the order on a
+    /// wire that keeps none, how many writes there were before, and why everybody stands as they do. With it a
+    /// model checker sees that it has been somewhere before.
+    pub fn forget_history(&mut self) {
+        for member in self.members.values_mut() {
+            let done = std::mem::take(&mut member.done);
+            member.disk.renumber(done);
+            for held in &mut member.held {
+                held.after.0 -= done.0;
+            }
+            if let Some(raft) = &mut member.raft {
+                raft.durable.renumber(done);
+                raft.standing.cause = Cause::Started;
+            }
+        }
+        self.wire.make_contiguous().sort_by_cached_key(|envelope| {
+            let mut hasher = DefaultHasher::new();
+            envelope.hash(&mut hasher);
+            hasher.finish()
+        });
+    }
+
+    /// What a leader calls committed is on the disks of a majority, by a membership that is in force in its log
+    /// where the entry stands or behind it. (By which of them it counted, nobody can tell afterwards.)
+    fn check_committed(&self, raft: &Raft<P>, id: LogId) {
+        let (promise, holders) = (Promise::CommittedIsDurable, self.holders(id));
+        let held = |membership: &Membership| quorum::is_majority(membership, |id| holders.contains(&id));
+        let behind = raft.entries_after(id.index).filter_map(|(_, entry)| entry.body.membership());
+        let is_held = held(raft.log.membership_at(id.index)) || behind.into_iter().any(held);
+        assert!(is_held, "{promise}: {id} is on the disks of {holders:?} only");
+    }
+
+    /// What was acknowledged last, and so everything before it, is on the disks of a majority still: by one of
+    /// the memberships on those disks, or by what it will be when it is settled.
+    fn check_acknowledged(&self) {
+        let Some(id) = self.ledger.last_acknowledged() else {
+            return;
+        };
+        let (promise, holders) = (Promise::AcknowledgedSurvives, self.holders(id));
+        let held = |membership: &Membership| {
+            let count = membership.voters.intersection(&holders).count();
+            count >= quorum::majority(membership.voters.len())
+        };
+        let is_held = holders.iter().any(|holder| self.members[holder].memberships_from(id.index).any(held));
+        assert!(is_held, "{promise}: {id} is on the disks of {holders:?} only");
+    }
+
+    /// Whose disks hold an entry.
+    fn holders(&self, id: LogId) -> BTreeSet<NodeId> {
+        self.members.iter().filter(|(_, member)| member.holds(id)).map(|(&id, _)| id).collect()
+    }
+
     /// Asserts everything that must hold of the ensemble as a whole.
     ///
     /// # Panics
@@ -288,6 +362,7 @@ impl<P: Payload> Cluster<P> {
             raft.check();
             self.members[&id].disk.check_mirror(raft);
         }
+        self.check_acknowledged();
         let logs: Vec<&Raft<P>> = self.running().map(|(_, raft)| raft).collect();
         for (position, one) in logs.iter().enumerate() {
             for other in &logs[position + 1..] {
@@ -303,6 +378,36 @@ impl<P: Payload> Cluster<P> {
     }
 }
 
+impl<P: Payload> Member<P> {
+    /// Whether its disk holds this entry, in its log or covered by a snapshot, or held it before it was damaged:
+    /// whoever knows of the damage helps nobody to be elected without it.
+    fn holds(&self, id: LogId) -> bool {
+        let log = self.disk.durable();
+        let start = log.base.last.index.max(self.snapshot.as_ref().map_or(Index::ZERO, |snapshot| snapshot.last.index));
+        let behind = id.index.ahead_of(log.base.last.index);
+        let position = usize::try_from(behind).ok().and_then(|behind| behind.checked_sub(1));
+        let entry = position.and_then(|position| log.entries.get(position));
+        let lost = log.missing.is_some_and(|missing| id <= missing);
+        id.index <= start || lost || entry.is_some_and(|entry| entry.term == id.term)
+    }
+
+    /// The memberships on its disk that are in force at this place or behind it.
+    fn memberships_from(&self, index: Index) -> impl Iterator<Item = &Membership> {
+        let log = self.disk.durable();
+        let mut found = vec![&log.base.membership];
+        for (place, entry) in (log.base.last.index.0 + 1..).zip(&log.entries) {
+            if let Some(membership) = entry.body.membership() {
+                if place <= index.0 {
+                    found.clear();
+                }
+                found.push(membership);
+            }
+        }
+        found.extend(self.snapshot.as_ref().map(|snapshot| &snapshot.membership));
+        found.into_iter()
+    }
+}
+
 /// Two logs that hold the same entry hold the same entries before it.
 fn check_logs_match<P: Payload>(one: &Raft<P>, other: &Raft<P>) {
     let start = one.log.base().index.max(other.log.base().index);
@@ -312,7 +417,8 @@ fn check_logs_match<P: Payload>(one: &Raft<P>, other: &Raft<P>) {
         let (left, right) = (one.log.get(index), other.log.get(index));
         if same || left.map(|entry| entry.term) == right.map(|entry| entry.term) {
             let id: Option<LogId> = one.log.id_at(index);
-            assert!(left == right, "{} and {} disagree at {id:?}", one.config.id, other.config.id);
+            let (promise, one, other) = (Promise::LogMatching, one.config.id, other.config.id);
+            assert!(left == right, "{promise}: {one} and {other} disagree at {id:?}");
             same = true;
         }
         index = index.previous();

@@ -8,11 +8,10 @@ use std::collections::BTreeSet;
 use std::error::Error;
 use std::path::Path;
 
-use super::render;
 use crate::effects::Effects;
 use crate::input::Input;
 use crate::membership::{Learner, Membership};
-use crate::testing::Cluster;
+use crate::testing::{Cluster, render};
 use crate::types::{Config, Index, NodeId, Tag};
 
 /// The verbs, each with an example.

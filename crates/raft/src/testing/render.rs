@@ -1,29 +1,27 @@
-//! What scripts show, made for the eye: arrows, `index@term`, one thing a line.
+//! What scripts and traces show, made for the eye: arrows, `index@term`, one thing a line.
 
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 
 use crate::effects::{Effects, Rearm, Write};
 use crate::message::{Envelope, Message};
 use crate::status::Status;
-use crate::types::{Body, Entry, Index, NodeId};
+use crate::types::{Body, Entry, Index, NodeId, Payload};
 
-type Text = String;
-
-fn body(body: &Body<Text>) -> String {
+fn body<P: Display>(body: &Body<P>) -> String {
     match body {
         Body::Noop => "noop".into(),
-        Body::Command(text) => text.clone(),
+        Body::Command(payload) => payload.to_string(),
         Body::Membership(membership) => membership.to_string(),
     }
 }
 
 /// `3@1 noop, 4@1 x`, given where the first one stands.
-fn entries(first: Index, entries: &[Entry<Text>]) -> String {
-    let show = |(index, entry): (u64, &Entry<Text>)| format!("{index}@{} {}", entry.term, body(&entry.body));
+fn entries<P: Display>(first: Index, entries: &[Entry<P>]) -> String {
+    let show = |(index, entry): (u64, &Entry<P>)| format!("{index}@{} {}", entry.term, body(&entry.body));
     (first.0..).zip(entries).map(show).collect::<Vec<_>>().join(", ")
 }
 
-fn message(message: &Message<Text>) -> String {
+fn message<P: Display>(message: &Message<P>) -> String {
     match message {
         Message::AskPreVote { last } => format!("would you vote for me? my log ends at {last}"),
         Message::PreVote { refusal: None, .. } => "I would vote for you".into(),
@@ -53,13 +51,14 @@ fn message(message: &Message<Text>) -> String {
     }
 }
 
-/// `n1 → n2  t3  I lead; …`
-pub(super) fn envelope(arrow: &str, envelope: &Envelope<Text>) -> String {
+/// `n1 → n2 in term 3: I lead; …`
+#[must_use]
+pub fn envelope<P: Payload + Display>(arrow: &str, envelope: &Envelope<P>) -> String {
     let Envelope { from, to, term, message: said } = envelope;
     format!("{from} {arrow} {to} in term {term}: {}\n", message(said))
 }
 
-fn write(write: &Write<Text>) -> String {
+fn write<P: Display>(write: &Write<P>) -> String {
     let mut parts = Vec::new();
     parts.extend(write.ballot.map(|ballot| ballot.to_string()));
     parts.extend(write.cut.map(|cut| format!("cut from {cut}")));
@@ -71,7 +70,11 @@ fn write(write: &Write<Text>) -> String {
 }
 
 /// Everything that one drain of `id` told, but for its messages: those are shown when they arrive.
-pub(super) fn effects(id: NodeId, effects: &Effects<Text>) -> String {
+///
+/// # Panics
+/// Never: a string takes everything.
+#[must_use]
+pub fn effects<P: Payload + Display>(id: NodeId, effects: &Effects<P>) -> String {
     let mut lines: Vec<String> = effects.events.iter().map(ToString::to_string).collect();
     lines.extend(effects.timer.filter(|timer| *timer == Rearm::Quick).map(|_| "will campaign shortly".into()));
     lines.extend(effects.write.as_ref().map(write));
@@ -92,7 +95,11 @@ pub(super) fn effects(id: NodeId, effects: &Effects<Text>) -> String {
 }
 
 /// `n1 leader of term 2, log 0@0 to 5@2, durable 5, committed 5, applied 5`
-pub(super) fn status(status: &Status) -> String {
+///
+/// # Panics
+/// Never: a string takes everything.
+#[must_use]
+pub fn status(status: &Status) -> String {
     let Status { id, role, ballot, base, last, durable, commit, applied, .. } = status;
     let leader = status.leader.map_or_else(|| "nobody".into(), |leader| leader.to_string());
     let mut shown = format!("{id} {role}, {ballot}, under {leader}; log {base} to {last}, ");
