@@ -6,6 +6,8 @@
 //! | [`serve`] | one member: binds its ports, starts the member's room and the protocols, stops them in order |
 //! | [`admin`] | the HTTP address of a member: health, metrics, status |
 //! | [`dev`] | a whole ensemble on this machine, as processes of this same binary |
+//! | [`why`] | the members' diaries as one story: why did the leader change? |
+//! | [`moment`] | dates, times of day and spans for people |
 //! | [`life`] | ties a process's life to its parent's |
 //! | [`screen`] | the only door to standard output |
 //!
@@ -17,8 +19,10 @@ mod dev;
 mod life;
 mod listen;
 mod logging;
+mod moment;
 mod screen;
 mod serve;
+mod why;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -40,6 +44,8 @@ enum Command {
     Dev(dev::Arguments),
     /// Run one member
     Serve(serve::Arguments),
+    /// Tell why the leader changed, from the diaries of all members
+    Why(why::Arguments),
     /// List the configuration's keys, or check a file
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -81,6 +87,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             arguments.life.bind_to_parent()?;
             runtime()?.block_on(serve::run(arguments))
         }
+        Command::Why(arguments) => runtime()?.block_on(why::run(arguments)),
         Command::Config(ConfigCommand::Keys { markdown }) => {
             screen::print(&if markdown { config::page() } else { config::listing() });
             Ok(())

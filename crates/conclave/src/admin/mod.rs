@@ -1,6 +1,7 @@
-//! The admin address of a member: `/health`, `/metrics` and `/status` by HTTP. It reads the member's status and changes
-//! nothing.
+//! The admin address of a member: `/health`, `/metrics`, `/status` and `/diary` by HTTP. It reads what the member
+//! tells of itself and changes nothing.
 
+mod diary;
 mod metrics;
 mod report;
 #[cfg(test)]
@@ -11,7 +12,7 @@ use std::sync::{Arc, OnceLock};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::State;
+use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
@@ -22,7 +23,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tracing::warn;
 
 use report::Health;
-pub(crate) use report::{ChangeReport, Report};
+pub(crate) use report::{ChangeReport, MemberReport, Report};
 
 use crate::config::Configuration;
 
@@ -76,6 +77,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/health/alive", get(alive))
         .route("/health/read", get(can_read))
         .route("/health/commit", get(can_commit))
+        .route("/diary", get(diary))
         .route("/metrics", get(metrics))
         .route("/status", get(status))
         .route("/status/follow", get(follow))
@@ -89,6 +91,8 @@ conclave admin address
   /health/read     200 while reads are answered here, else 503
   /health/commit   200 while writes are committed through this member, else 503
   /metrics         OpenMetrics text
+  /diary           what happened here and why, as a JSON array, the newest last; ?limit=N for the newest N (1000),
+                   ?after=UNIX_MILLISECONDS for those behind a moment, to page on
   /status          JSON
   /status/follow   one line of JSON now, and one for every change of role, term or leader
 ";
@@ -144,6 +148,22 @@ async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
     match shared.admin.status() {
         Some(status) => ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::text(&status)).into_response(),
         None => starting(&shared.admin),
+    }
+}
+
+async fn diary(State(shared): State<Arc<Shared>>, Query(wanted): Query<diary::Wanted>) -> Response {
+    let Some(handle) = shared.admin.handle.get() else {
+        return starting(&shared.admin);
+    };
+    match handle.diary().await {
+        Ok(found) => {
+            let damaged = [(diary::DAMAGED, found.damaged.to_string())];
+            (damaged, Json(diary::select(found.entries, &wanted))).into_response()
+        }
+        Err(problem) => {
+            let message = format!("the diary cannot be read: {problem}\n");
+            (StatusCode::INTERNAL_SERVER_ERROR, message).into_response()
+        }
     }
 }
 

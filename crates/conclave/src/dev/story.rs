@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::plan::Plan;
 use super::show::program;
 use crate::admin::{ChangeReport, Report};
+use crate::moment::time_of_day;
 use crate::screen::{Paint, Style};
 
 /// What is known of every member.
@@ -214,11 +215,4 @@ fn told(name: &str, change: &ChangeReport) -> Line {
         (Paint::Warning, format!("{name} leads no longer, term {term}: {}", change.cause))
     };
     Line { paint: Some(paint), moment: Some(time_of_day(change.unix_milliseconds)), text }
-}
-
-/// The time of day in UTC.
-fn time_of_day(unix_milliseconds: u64) -> String {
-    let of_day = unix_milliseconds % 86_400_000;
-    let (seconds, milliseconds) = (of_day / 1000, of_day % 1000);
-    format!("{:02}:{:02}:{:02}.{milliseconds:03}", seconds / 3600, seconds / 60 % 60, seconds % 60)
 }

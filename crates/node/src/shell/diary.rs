@@ -163,7 +163,7 @@ pub(super) struct Pen {
 }
 
 enum Order {
-    Entry(DiaryEntry),
+    Entry(Box<DiaryEntry>),
     /// Tell when all before this is written.
     Flush(SyncSender<()>),
 }
@@ -185,7 +185,7 @@ pub(super) fn open(data: &Path) -> (Shelf, Pen, Orders) {
 impl Pen {
     /// Writes this down soon, if there is room for it.
     pub(super) fn write(&self, entry: DiaryEntry) {
-        if self.orders.try_send(Order::Entry(entry)).is_err() {
+        if self.orders.try_send(Order::Entry(entry.into())).is_err() {
             warn!("an entry of the diary is lost: {WAITING_MAX} are waiting to be written");
         }
     }
