@@ -3,10 +3,12 @@
 //! It knows the repository's layout and the commands of its tools; it links no room of the project.
 
 mod guard;
+mod long;
 mod screen;
 mod test;
 mod tidy;
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -29,12 +31,22 @@ enum Command {
     Test,
     /// Check the order of the repository: arrows between crates, file heads and sizes, words, dependencies
     Tidy,
+    /// Measure how long writes stand still when the leader is killed, hangs or is shut down
+    Failover,
+    /// Run the simulator in release mode; everything behind it goes to the simulator (try `-- --help`)
+    Sim {
+        /// What the simulator is told
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let outcome = match arguments.command {
         Command::Tidy => tidy::run(&root()),
+        Command::Failover => long::failover(&root()),
+        Command::Sim { arguments } => long::sim(&root(), &arguments),
         Command::Test => guard::run(arguments.guarded_by, || test::run(root())),
     };
     outcome.unwrap_or_else(|error| {

@@ -1,0 +1,37 @@
+//! The long runs: what takes minutes or hours, and is not part of the test command. Each builds what it needs in release
+//! mode and passes on its output; the results worth keeping stand in `docs/`.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+use anyhow::Context as _;
+
+use crate::screen::say;
+
+/// `cargo xtask failover`: how long writes stand still when the leader goes.
+pub(crate) fn failover(root: &Path) -> anyhow::Result<ExitCode> {
+    cargo(root, ["build", "--release", "--package", "conclave"])?;
+    cargo(root, ["build", "--release", "--package", "conclave-trials", "--bin", "failover"])?;
+    let mut measure = Command::new(root.join("target/release/failover"));
+    measure.env("CONCLAVE_BINARY", root.join("target/release/conclave"));
+    run(root, &mut measure)
+}
+
+/// `cargo xtask sim …`: the simulator, with whatever it is told.
+pub(crate) fn sim(root: &Path, arguments: &[OsString]) -> anyhow::Result<ExitCode> {
+    cargo(root, ["build", "--release", "--package", "conclave-sim", "--bin", "conclave-sim"])?;
+    run(root, Command::new(root.join("target/release/conclave-sim")).args(arguments))
+}
+
+fn cargo<const N: usize>(root: &Path, arguments: [&str; N]) -> anyhow::Result<()> {
+    let status = Command::new("cargo").args(arguments).current_dir(root).status().context("cargo")?;
+    anyhow::ensure!(status.success(), "cargo {} failed", arguments.join(" "));
+    Ok(())
+}
+
+fn run(root: &Path, command: &mut Command) -> anyhow::Result<ExitCode> {
+    say(&format!("{command:?}"));
+    let status = command.current_dir(root).status().with_context(|| format!("{command:?}"))?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
