@@ -12,6 +12,7 @@ mod leading;
 mod leases;
 mod repeats;
 mod snapshots;
+mod standing;
 mod story;
 mod words;
 
@@ -26,10 +27,10 @@ use self::digests::{Digests, Divergence};
 pub use self::event::{Answer, Effects, Event, Published, RequestTag, SnapshotOrder};
 use self::leading::{Desk, Leading, Told, Want};
 use self::snapshots::SnapshotPlan;
-use self::story::{Story, role_of};
+use self::story::Story;
 use crate::clock::{AwakeClock, Now};
 use crate::message::{Decline, Outcome, PeerMessage, Question};
-use crate::{Batch, Counters, DiaryKind, MemberStatus, Options, Protocol, Status, StreamId};
+use crate::{Batch, Counters, DiaryKind, Options, Protocol, StreamId};
 
 /// One member of an ensemble.
 ///
@@ -559,53 +560,6 @@ impl Member {
     fn new_tag(&mut self) -> Tag {
         self.next_tag += 1;
         Tag(self.next_tag - 1)
-    }
-
-    /// The member's standing, for people.
-    #[must_use]
-    pub fn status(&self) -> Status {
-        let core = self.raft.status();
-        let matched = |id| match &core.leading {
-            Some(_) if id == self.options.id => Some(core.last.index.0),
-            Some(leading) => leading.peers.get(&id).map(|peer| peer.matched.0),
-            None => None,
-        };
-        let leads = self.leading.is_some();
-        let reaches_leader = self.standing.leader.is_some_and(|leader| leads || self.connected.contains(&leader));
-        let members = self.options.members.iter().map(|member| MemberStatus {
-            id: member.id,
-            name: member.name.clone(),
-            peer: member.peer.clone(),
-            client: member.client.clone(),
-            voter: core.membership.is_voter(member.id),
-            connected: member.id == self.options.id || self.connected.contains(&member.id),
-            matched: matched(member.id),
-        });
-        Status {
-            id: self.options.id,
-            name: self.story.name(self.options.id),
-            ensemble: self.options.ensemble.clone(),
-            role: role_of(self.standing.role),
-            term: self.standing.term.0,
-            leader: self.standing.leader,
-            commit: core.commit.0,
-            applied: self.applied.0,
-            revision: self.committed.revision(),
-            compacted: self.committed.compacted(),
-            hash_at: (self.applied.0, self.committed.hash()),
-            state_bytes: self.committed.bytes(),
-            members: members.collect(),
-            changes: self.story.changes(),
-            can_read: reaches_leader,
-            can_commit: reaches_leader,
-            counters: Counters {
-                digests: self.digests.compared(),
-                forwarded: self.asking.forwarded(),
-                failed: self.asking.failed(),
-                leader_changes: self.story.leader_changes(),
-                ..self.counters
-            },
-        }
     }
 }
 
