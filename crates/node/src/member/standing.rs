@@ -1,0 +1,54 @@
+//! What the member says of itself. Nothing is decided by it.
+
+use super::Member;
+use super::story::role_of;
+use crate::{Counters, MemberStatus, Status};
+
+impl Member {
+    /// The member's standing, for people.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let core = self.raft.status();
+        let matched = |id| match &core.leading {
+            Some(_) if id == self.options.id => Some(core.last.index.0),
+            Some(leading) => leading.peers.get(&id).map(|peer| peer.matched.0),
+            None => None,
+        };
+        let leads = self.leading.is_some();
+        let reaches_leader = self.standing.leader.is_some_and(|leader| leads || self.connected.contains(&leader));
+        let members = self.options.members.iter().map(|member| MemberStatus {
+            id: member.id,
+            name: member.name.clone(),
+            peer: member.peer.clone(),
+            client: member.client.clone(),
+            voter: core.membership.is_voter(member.id),
+            connected: member.id == self.options.id || self.connected.contains(&member.id),
+            matched: matched(member.id),
+        });
+        Status {
+            id: self.options.id,
+            name: self.story.name(self.options.id),
+            ensemble: self.options.ensemble.clone(),
+            role: role_of(self.standing.role),
+            term: self.standing.term.0,
+            leader: self.standing.leader,
+            commit: core.commit.0,
+            applied: self.applied.0,
+            revision: self.committed.revision(),
+            compacted: self.committed.compacted(),
+            hash_at: (self.applied.0, self.committed.hash()),
+            state_bytes: self.committed.bytes(),
+            members: members.collect(),
+            changes: self.story.changes(),
+            can_read: reaches_leader,
+            can_commit: reaches_leader,
+            counters: Counters {
+                digests: self.digests.compared(),
+                forwarded: self.asking.forwarded(),
+                failed: self.asking.failed(),
+                leader_changes: self.story.leader_changes(),
+                ..self.counters
+            },
+        }
+    }
+}
