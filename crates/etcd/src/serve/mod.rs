@@ -23,10 +23,10 @@ use axum::response::{IntoResponse, Response};
 use node::Handle;
 use tokio::net::TcpListener;
 use tokio::sync::watch::Receiver;
-use tokio_stream::wrappers::TcpListenerStream;
 use tonic::Status;
 use tonic::service::Routes;
 use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
 
 pub(crate) use door::{Door, Guard};
 
@@ -54,9 +54,9 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 /// connections; calls that are under way have two seconds to end.
 pub async fn serve(listener: TcpListener, handle: Handle, options: Options, shutdown: Receiver<bool>) {
     let door = Door::new(handle, Arc::new(options), shutdown.clone());
-    let incoming = TcpListenerStream::new(listener);
+    // Small answers must not wait for the acknowledgement of earlier ones.
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     let serving = Server::builder()
-        .tcp_nodelay(true)
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .max_concurrent_streams(Some(door.options.max_streams_per_connection))
