@@ -54,6 +54,9 @@ async fn steps(root: &std::path::Path, python: &std::path::Path) -> Vec<Step> {
     } else {
         steps.push(step::cargo(&["test"]).and(&everything_but_trials).counted().titled("unit and script tests"));
     }
+    // The profile of the tests: optimised enough, with every assertion on, and compiled already.
+    let simulation = step::cargo(&["run", "--quiet", "--profile", "test", "--package", "conclave-sim", "--"]);
+    steps.push(simulation.and(&["--seeds", SEEDS, "--minutes", MINUTES]).titled("simulation"));
     steps.push(step::cargo(&["build", "--release", "--package", "conclave"]).titled("release build"));
     let binary = root.join("target/release/conclave");
     let trials = step::cargo(&["test", "--package", TRIALS, "--", "--test-threads=1"]).counted();
@@ -62,6 +65,10 @@ async fn steps(root: &std::path::Path, python: &std::path::Path) -> Vec<Step> {
     );
     steps
 }
+
+/// The seeds that every run simulates, and the minutes after which a slow machine has simulated enough.
+const SEEDS: &str = "20";
+const MINUTES: &str = "2";
 
 /// The package of the tests with real processes.
 const TRIALS: &str = "conclave-trials";
