@@ -7,7 +7,7 @@ use node::{DiaryEntry, DiaryKind};
 /// One thing that happened, and who wrote it down.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Moment {
-    /// Who, in the order in which they wrote.
+    /// Who, by name.
     pub(super) members: Vec<String>,
     /// The first entry about it.
     pub(super) entry: DiaryEntry,
@@ -55,7 +55,10 @@ pub(super) fn group(entries: Vec<DiaryEntry>) -> Vec<Moment> {
                 && !moment.members.contains(&entry.member)
         });
         match same {
-            Some(moment) => moment.members.push(entry.member),
+            Some(moment) => {
+                moment.members.push(entry.member);
+                moment.members.sort();
+            }
             None => moments.push(Moment { members: vec![entry.member.clone()], entry }),
         }
     }

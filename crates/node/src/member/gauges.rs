@@ -89,6 +89,11 @@ impl RoundTrips {
         Some(self.last_number)
     }
 
+    /// Somebody is there who was not asked yet.
+    pub(super) fn ask_soon(&mut self) {
+        self.due = 0;
+    }
+
     /// Whether a ping is to be sent to this peer, which is connected.
     pub(super) fn ask(&mut self, peer: NodeId, number: u64, now: Now) -> bool {
         let waits = self.asked.contains_key(&peer);

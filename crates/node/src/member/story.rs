@@ -102,6 +102,7 @@ impl Story {
     /// The connection to this peer stands.
     pub(super) fn connected(&mut self, peer: NodeId) {
         self.connected.insert(peer);
+        self.round_trips.ask_soon();
         let facts = Facts { peer: Some(self.name(peer)), ..Facts::default() };
         self.write(DiaryKind::Connected, format!("is connected to {}", self.name(peer)), facts);
     }
@@ -169,6 +170,10 @@ impl Story {
     pub(super) fn take(&mut self) -> Vec<DiaryEntry> {
         for peer in std::mem::take(&mut self.lost_untold) {
             self.connection_lost(peer, format!("lost the connection to {}", self.name(peer)));
+        }
+        // What came before the first turn is told after the start itself.
+        if let Some(start) = self.entries.iter().position(|entry| entry.kind == DiaryKind::Started) {
+            self.entries[..=start].rotate_right(1);
         }
         std::mem::take(&mut self.entries)
     }

@@ -1,6 +1,6 @@
 //! From what the consensus core reports to entries of the diary: one entry for each event, none left out.
 
-use raft::{Ballotage, Cause, Event, NodeId, Standing, TallyEnd, VoteRefusal};
+use raft::{Ballotage, Cause, Event, Index, NodeId, Standing, TallyEnd, VoteRefusal};
 
 use super::super::words::{ballotage, place, tally_end, transfer};
 use super::{Story, is_of_elections, role_of};
@@ -116,7 +116,11 @@ impl Story {
         let role = role_of(standing.role).name();
         match (standing.role, standing.leader) {
             _ if standing.cause == Cause::Started => {
-                let text = format!("started as a {role} in term {term}; its log ends with {}", place(self.log_end));
+                let log = match self.log_end.index {
+                    Index::ZERO => "its log is empty".to_owned(),
+                    _ => format!("its log ends with {}", place(self.log_end)),
+                };
+                let text = format!("started as a {role} in term {term}; {log}");
                 (DiaryKind::Started, text)
             }
             (raft::Role::Leader, _) => (DiaryKind::Leader, format!("leads term {term}: {because}")),

@@ -388,3 +388,12 @@ fn the_longest_sync_is_forgotten_after_a_while() {
     assert_eq!(worst_after(&mut story, 31_000, 1_000_000), 5_000);
     assert_eq!(worst_after(&mut story, 62_000, 1_000_000), 1_000);
 }
+
+#[test]
+fn a_diary_begins_with_the_start_even_if_peers_were_quicker() {
+    let mut story = Story::new(M1, [(M2, "m2".to_owned())].into(), LogId::default(), at(0));
+    story.connected(M2);
+    story.tell(&stands(raft::Role::Follower, None, Cause::Started));
+    let texts: Vec<String> = story.take().into_iter().map(|entry| entry.text).collect();
+    assert_eq!(texts, ["started as a follower in term 5; its log is empty", "is connected to m2"]);
+}
