@@ -38,6 +38,8 @@ struct InFlight {
     index: Index,
     state: State,
     verdicts: Vec<Verdict>,
+    /// Answers about leases that this entry or one before it begins or ends.
+    answers: Vec<Told>,
     bytes: usize,
 }
 
@@ -108,7 +110,7 @@ impl Leading {
                 super::apply_batch(&mut working, &batch).map_err(|why| format!("entry {}: {why}", index.0))?;
             }
             in_flight_bytes += bytes;
-            in_flight.push_back(InFlight { index, state: working.clone(), verdicts: Vec::new(), bytes });
+            in_flight.push_back(InFlight { index, state: working.clone(), verdicts: Vec::new(), answers: Vec::new(), bytes });
         }
         let deadlines = Deadlines::all_of(&working, awake);
         Ok(Leading {
@@ -226,7 +228,8 @@ impl Leading {
         let verdicts = std::mem::take(&mut self.turn.verdicts);
         self.turn.bytes = 0;
         self.in_flight_bytes += bytes;
-        self.in_flight.push_back(InFlight { index, state: self.working.clone(), verdicts, bytes });
+        let state = self.working.clone();
+        self.in_flight.push_back(InFlight { index, state, verdicts, answers: Vec::new(), bytes });
     }
 
     /// Raft did not take the entry wanted last: what it held never happened.
@@ -243,22 +246,30 @@ impl Leading {
         let entry = self.in_flight.pop_front_if(|entry| entry.index <= index)?;
         assert!(entry.index == index, "a leader adopts its entries in order, without leaving one out");
         self.in_flight_bytes -= entry.bytes;
-        Some((entry.state, entry.verdicts.into_iter().map(|verdict| release(index, verdict)).collect()))
+        let mut told: Vec<Told> = entry.verdicts.into_iter().map(|verdict| release(index, verdict)).collect();
+        told.extend(entry.answers);
+        Some((entry.state, told))
     }
 
     /// Leadership was proven by a barrier begun as `tag`; reads may be served at `index`.
-    pub(super) fn proven(&mut self, tag: Tag, index: Index, awake: u64) -> Vec<Told> {
+    pub(super) fn proven(&mut self, tag: Tag, index: Index, committed: &State, awake: u64) -> Vec<Told> {
         let Some(barrier) = self.barriers.remove(&tag) else { return Vec::new() };
-        let mut told: Vec<Told> = barrier
-            .questions
-            .into_iter()
-            .map(|(asker, question)| match question {
-                BarrierQuestion::Read => (asker, Outcome::Barrier { index: index.0 }),
+        let mut told: Vec<Told> = Vec::with_capacity(barrier.questions.len());
+        for (asker, question) in barrier.questions {
+            match question {
+                BarrierQuestion::Read => told.push((asker, Outcome::Barrier { index: index.0 })),
                 BarrierQuestion::Lease(lease) => {
-                    (asker, Outcome::Lease { found: self.deadlines.remaining(lease, awake) })
+                    let found = self.deadlines.remaining(lease, awake);
+                    let certain = found.is_some() == committed.lease(lease).is_some();
+                    let answer = (asker, Outcome::Lease { found });
+                    match self.in_flight.back_mut().filter(|_| !certain) {
+                        // What began or ended the lease may never have happened: the answer leaves with it.
+                        Some(entry) => entry.answers.push(answer),
+                        None => told.push(answer),
+                    }
                 }
-            })
-            .collect();
+            }
+        }
         // What the verdicts saw may still be in flight: then they leave with it.
         match self.in_flight.iter_mut().rev().find(|entry| entry.index <= barrier.seen) {
             Some(entry) => entry.verdicts.extend(barrier.verdicts),

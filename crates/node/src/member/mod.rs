@@ -379,7 +379,7 @@ impl Member {
         self.start_leading();
         for (tag, index) in effects.reads {
             if let Some(leading) = &mut self.leading {
-                let told = leading.proven(tag, index, self.clock.awake());
+                let told = leading.proven(tag, index, &self.committed, self.clock.awake());
                 self.tell_from(now, told);
             }
         }
