@@ -1,6 +1,7 @@
 //! What the driver may look at between steps, without a full [`Status`](crate::Status). Changes nothing.
 
 use crate::raft::Raft;
+use crate::roles::Post;
 use crate::types::{Entry, Index, LogId, Payload, SnapshotMeta};
 
 impl<P: Payload> Raft<P> {
@@ -27,5 +28,12 @@ impl<P: Payload> Raft<P> {
     pub fn meta_at(&self, index: Index) -> Option<SnapshotMeta> {
         let last = self.log.id_at(index)?;
         Some(SnapshotMeta { last, membership: self.log.membership_at(index).clone() })
+    }
+
+    /// Whether a proposal made now would be appended: this member leads, is not handing over, and has room.
+    #[must_use]
+    pub fn takes_proposals(&self) -> bool {
+        let limit = self.config.max_uncommitted_weight;
+        matches!(&self.post, Post::Leader(leader) if leader.transfer.is_none() && leader.uncommitted_weight < limit)
     }
 }

@@ -110,7 +110,13 @@ impl Leading {
                 super::apply_batch(&mut working, &batch).map_err(|why| format!("entry {}: {why}", index.0))?;
             }
             in_flight_bytes += bytes;
-            in_flight.push_back(InFlight { index, state: working.clone(), verdicts: Vec::new(), answers: Vec::new(), bytes });
+            in_flight.push_back(InFlight {
+                index,
+                state: working.clone(),
+                verdicts: Vec::new(),
+                answers: Vec::new(),
+                bytes,
+            });
         }
         let deadlines = Deadlines::all_of(&working, awake);
         Ok(Leading {
@@ -142,8 +148,17 @@ impl Leading {
 
     /// Decides what waits, as far as the bounds allow, and hands over the next thing to ask of Raft.
     /// To be called until it returns nothing, each time after what it asked for was done.
-    pub(super) fn next(&mut self, desk: &mut Desk<'_>, new_tag: impl FnOnce() -> Tag) -> (Vec<Told>, Option<Want>) {
-        while self.turn.bytes < desk.limits.entry_bytes && self.in_flight_bytes < desk.limits.uncommitted_bytes {
+    ///
+    /// `open`: Raft takes a proposal now. While it does not, requests wait here: to decline one that a later one of the
+    /// same stream may follow unharmed would let the later one overtake it.
+    pub(super) fn next(
+        &mut self,
+        desk: &mut Desk<'_>,
+        open: bool,
+        new_tag: impl FnOnce() -> Tag,
+    ) -> (Vec<Told>, Option<Want>) {
+        while open && self.turn.bytes < desk.limits.entry_bytes && self.in_flight_bytes < desk.limits.uncommitted_bytes
+        {
             let Some((asker, protocol, request)) = self.backlog.pop_front() else { break };
             match desk.protocols.iter().find(|known| known.id() == protocol) {
                 Some(known) => self.decide(desk, known.as_ref(), asker, &request),
@@ -225,16 +240,22 @@ impl Leading {
     /// The entry wanted last was appended at `index`.
     pub(super) fn proposed(&mut self, index: Index, bytes: usize) {
         assert!(self.in_flight.back().is_none_or(|last| last.index < index), "entries are appended in order");
-        let verdicts = std::mem::take(&mut self.turn.verdicts);
+        // Decisions that wait for a barrier leave with this entry, for its commit proves as much: else one of them could
+        // be declined, and asked again, when a later one of its stream is done.
+        let waiting = self.barriers.values_mut().flat_map(|barrier| std::mem::take(&mut barrier.verdicts));
+        let mut verdicts: Vec<Verdict> = waiting.collect();
+        verdicts.append(&mut self.turn.verdicts);
         self.turn.bytes = 0;
         self.in_flight_bytes += bytes;
         let state = self.working.clone();
         self.in_flight.push_back(InFlight { index, state, verdicts, answers: Vec::new(), bytes });
     }
 
-    /// Raft did not take the entry wanted last: what it held never happened.
-    pub(super) fn refused(&mut self, committed: &State) -> Vec<Told> {
+    /// Raft did not take the entry wanted last: what it held never happened, to leases neither. Those it began or ended
+    /// are not known one by one, so all get their full time again.
+    pub(super) fn refused(&mut self, committed: &State, awake: u64) -> Vec<Told> {
         self.working = self.in_flight.back().map_or(committed, |last| &last.state).clone();
+        self.deadlines = Deadlines::all_of(&self.working, awake);
         self.turn.bytes = 0;
         let decline = || Outcome::Declined(Decline::NotLeader);
         std::mem::take(&mut self.turn.verdicts).into_iter().map(|verdict| (verdict.asker, decline())).collect()

@@ -338,13 +338,15 @@ impl Member {
             awake: self.clock.awake(),
             random: &mut draw,
         };
-        self.counters.expired += leading.expire(&mut desk);
-        leading.bound_history(&desk);
+        if self.raft.takes_proposals() {
+            self.counters.expired += leading.expire(&mut desk);
+            leading.bound_history(&desk);
+        }
         let mut answers: Vec<Told> = Vec::new();
         loop {
             let before = leading.waiting();
             let tag = Tag(self.next_tag);
-            let (declined, want) = leading.next(&mut desk, || tag);
+            let (declined, want) = leading.next(&mut desk, self.raft.takes_proposals(), || tag);
             self.counters.prepared += (before - leading.waiting()) as u64;
             answers.extend(declined);
             self.next_tag += 1;
@@ -354,7 +356,7 @@ impl Member {
                     let last = self.raft.last().index;
                     self.raft.step(Input::Propose(tag, batch));
                     if self.raft.last().index == last {
-                        answers.extend(leading.refused(&self.committed));
+                        answers.extend(leading.refused(&self.committed, desk.awake));
                     } else {
                         self.counters.proposed += 1;
                         leading.proposed(last.next(), bytes);
