@@ -159,11 +159,8 @@ fn tried(calls: &[Call<OneRegister>]) -> bool {
         (0..calls.len()).filter(|next| !placed.contains(next)).collect::<Vec<_>>().into_iter().any(|next| {
             let left = (0..calls.len()).filter(|other| !placed.contains(other));
             let may_be_next = left.into_iter().all(|other| calls[other].over >= calls[next].asked);
-            let after = <OneRegister as wing_gong::Sequential>::step(
-                &state,
-                &calls[next].call,
-                calls[next].answer.as_ref(),
-            );
+            let after =
+                <OneRegister as wing_gong::Sequential>::step(&state, &calls[next].call, calls[next].answer.as_ref());
             match after.filter(|_| may_be_next) {
                 Some(after) => {
                     placed.push(next);

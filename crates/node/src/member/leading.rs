@@ -285,7 +285,11 @@ impl Leading {
     /// The entry wanted last was appended at `index`.
     pub(super) fn proposed(&mut self, index: Index, bytes: usize) {
         assert!(self.in_flight.back().is_none_or(|last| last.index < index), "entries are appended in order");
-        let told = self.turn.verdicts.drain(..).map(|verdict| verdict.resting_on(index)).collect();
+        // Decisions that wait for a barrier leave with this entry, for its commit proves as much: else one of them could
+        // be declined, and asked again, when a later one of its stream is done.
+        let waiting = self.barriers.values_mut().flat_map(|barrier| barrier.verdicts.drain(..));
+        let verdicts = waiting.chain(self.turn.verdicts.drain(..));
+        let told = verdicts.map(|verdict| verdict.resting_on(index)).collect();
         self.turn.bytes = 0;
         self.in_flight_bytes += bytes;
         self.in_flight.push_back(InFlight { index, state: self.working.clone(), told, bytes });
