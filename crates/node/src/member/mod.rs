@@ -10,6 +10,7 @@ mod event;
 mod gauges;
 mod leading;
 mod leases;
+mod random;
 mod repeats;
 mod snapshots;
 mod standing;
@@ -26,6 +27,7 @@ use self::asking::{Asker, Asking};
 use self::digests::{Digests, Divergence};
 pub use self::event::{Answer, Effects, Event, Published, RequestTag, SnapshotOrder};
 use self::leading::{Desk, Leading, Told, Want};
+use self::random::Random;
 use self::snapshots::SnapshotPlan;
 use self::story::Story;
 use crate::clock::{AwakeClock, Now};
@@ -569,18 +571,4 @@ pub(crate) fn apply_batch(state: &mut State, batch: &Batch) -> Result<(), String
         state.apply(&delta).map_err(|malformed| malformed.to_string())?;
     }
     Ok(())
-}
-
-/// SplitMix64 (Steele, Lea, Flood 2014): small, fast, seeded; good enough for ids, not for secrets.
-#[derive(Clone, Debug)]
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
 }

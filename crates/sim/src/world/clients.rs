@@ -12,7 +12,7 @@ use super::{Action as Happening, World};
 use crate::chance::Chance;
 use crate::check::{Done, Operation, Outcome};
 use crate::clock::{MILLISECOND, SECOND};
-use crate::invariants::{Verdict, Violation, clients, ensure, violation};
+use crate::invariants::{Verdict, Violation};
 use crate::registers::{Action, Answer, Register, Registers, Reply, Request, RequestId};
 use crate::sabotage::Sabotage;
 
@@ -49,33 +49,33 @@ impl Waiter {
 
 /// One client.
 pub(super) struct Client {
-    number: u32,
-    chance: Chance,
-    token: u64,
+    pub(super) number: u32,
+    pub(super) chance: Chance,
+    pub(super) token: u64,
     /// The member it is connected to, and which life of it.
-    home: Option<(NodeId, u64)>,
+    pub(super) home: Option<(NodeId, u64)>,
     /// The stream that it asks through; none for a client whose requests are independent.
-    stream: StreamId,
-    ordered: bool,
+    pub(super) stream: StreamId,
+    pub(super) ordered: bool,
     /// A request of the stream failed: nothing more goes through it.
-    broken: bool,
-    outstanding: BTreeMap<RequestId, u64>,
-    holding: Option<Holding>,
+    pub(super) broken: bool,
+    pub(super) outstanding: BTreeMap<RequestId, u64>,
+    pub(super) holding: Option<Holding>,
     /// What it believes that registers hold.
-    known: BTreeMap<Register, Option<u64>>,
+    pub(super) known: BTreeMap<Register, Option<u64>>,
 }
 
 /// A lease that a client holds.
 #[derive(Clone, Copy)]
 struct Holding {
-    lease: i64,
-    ttl: u64,
-    granted_by: RequestId,
-    granted: bool,
-    keep_at: u64,
+    pub(super) lease: i64,
+    pub(super) ttl: u64,
+    pub(super) granted_by: RequestId,
+    pub(super) granted: bool,
+    pub(super) keep_at: u64,
     /// Whether it is kept at all, and whether by questions or by signs of life.
-    faithful: bool,
-    asks: bool,
+    pub(super) faithful: bool,
+    pub(super) asks: bool,
 }
 
 /// The first register of each group: touched by itself only, exchanged, on leases.
@@ -370,154 +370,6 @@ impl World {
         self.wake(id);
     }
 
-    /// A member answers one of its clients.
-    pub(super) fn answered(&mut self, id: NodeId, tag: RequestTag, told: Result<Told, Failure>) -> Verdict {
-        let Some(process) = &mut self.host(id).process else { return Ok(()) };
-        let waiter = process.waiting.remove(&tag);
-        clients::requests_are_answered_once(id, tag.0, waiter.is_some())?;
-        match waiter {
-            Some(Waiter::Request { client, request }) => self.decided(id, client, request, told),
-            Some(Waiter::Read { client, request, register, acknowledged_before }) => {
-                self.clients[client].outstanding.remove(&request);
-                if told.is_ok() {
-                    self.read_now(id, client, request, register, acknowledged_before)?;
-                }
-                Ok(())
-            }
-            Some(Waiter::Lease { client, lease, asked, kept }) => self.lease_told(client, lease, asked, kept, told),
-            None => Ok(()),
-        }
-    }
-
-    fn decided(&mut self, id: NodeId, client: usize, request: RequestId, told: Result<Told, Failure>) -> Verdict {
-        self.clients[client].outstanding.remove(&request);
-        let now = self.now;
-        let outcome = match told {
-            Ok(Told::Decided(bytes)) => {
-                let reply = Reply::decode(&bytes).filter(|reply| reply.answer != Answer::Unreadable);
-                let reply = reply.ok_or_else(|| violation("replies can be read", format!("the one to {request}")))?;
-                self.replied(id, client, request, &reply)?;
-                Outcome::Replied { revision: reply.revision, answer: reply.answer }
-            }
-            Ok(other) => return Err(violation("replies can be read", format!("{request} was answered {other:?}"))),
-            Err(failure) => {
-                self.note_client(client, || format!("{request} failed at {id}: {failure}"));
-                self.clients[client].broken |= self.clients[client].ordered;
-                if self.clients[client].holding.is_some_and(|holding| holding.granted_by == request) {
-                    self.clients[client].holding = None;
-                }
-                match failure {
-                    Failure::NotApplied(_) => {
-                        self.coverage.count("requests not applied");
-                        clients::not_applied_is_never_applied(request, self.witness.ledger().receipt(request))?;
-                        Outcome::NotApplied
-                    }
-                    Failure::Unknown(_) => {
-                        self.coverage.count("requests of unknown outcome");
-                        Outcome::Unknown
-                    }
-                }
-            }
-        };
-        let operation = self.history.operations.get_mut(&request).expect("whatever is asked is remembered");
-        operation.answered = Some(now);
-        operation.outcome = outcome;
-        Ok(())
-    }
-
-    fn replied(&mut self, id: NodeId, client: usize, request: RequestId, reply: &Reply) -> Verdict {
-        self.note_client(client, || format!("{request} is answered by {id}: {reply:?}"));
-        clients::replies_are_released_after_commit(request, reply, self.witness.ledger())?;
-        let published = self.published_revision(id);
-        clients::replies_are_applied_where_they_are_given(id, request, reply, published)?;
-        self.acknowledged = self.acknowledged.max(reply.revision);
-        self.coverage.count(match reply.answer {
-            Answer::Done => "requests acknowledged",
-            Answer::Refused => "requests refused",
-            _ => "reads decided",
-        });
-        let Done::Request(action) = self.history.operations[&request].done.clone() else { return Ok(()) };
-        let now = self.now;
-        let this = &mut self.clients[client];
-        match (action, reply.answer) {
-            (Action::Put { register, value, .. } | Action::CompareAndSet { register, value, .. }, Answer::Done) => {
-                this.known.insert(register, Some(value));
-            }
-            (Action::Get { register }, Answer::Holds(content)) => {
-                this.known.insert(register, content);
-            }
-            (Action::Grant { .. }, answer) => {
-                if let Some(holding) = this.holding.as_mut().filter(|holding| holding.granted_by == request) {
-                    holding.granted = answer == Answer::Done;
-                    holding.keep_at = now + holding.ttl / 4;
-                }
-            }
-            (Action::Delete { register }, _) => {
-                this.known.insert(register, None);
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    /// The barrier is through: reads what the member has published.
-    fn read_now(
-        &mut self,
-        id: NodeId,
-        client: usize,
-        request: RequestId,
-        register: Register,
-        acknowledged_before: u64,
-    ) -> Verdict {
-        let now = self.now;
-        let Some(process) = &self.hosts[&id].process else { return Ok(()) };
-        let revision = process.published.state.revision();
-        let content = Registers::read(&process.published.state, register);
-        clients::reads_after_a_barrier_are_fresh(id, acknowledged_before, revision)?;
-        self.coverage.count("reads answered");
-        self.note_client(client, || {
-            format!("{request} reads {content:?} from {register} at {id}, revision {revision}")
-        });
-        self.acknowledged = self.acknowledged.max(revision);
-        self.clients[client].known.insert(register, content);
-        let operation = self.history.operations.get_mut(&request).expect("whatever is asked is remembered");
-        operation.answered = Some(now);
-        operation.outcome = Outcome::Replied { revision, answer: Answer::Holds(content) };
-        Ok(())
-    }
-
-    fn lease_told(
-        &mut self,
-        client: usize,
-        lease: i64,
-        asked: u64,
-        kept: bool,
-        told: Result<Told, Failure>,
-    ) -> Verdict {
-        let Ok(Told::Lease(found)) = told else { return Ok(()) };
-        self.coverage.count("lease questions answered");
-        match found {
-            Some(remaining) => {
-                ensure(
-                    remaining.ttl_milliseconds <= remaining.granted_milliseconds,
-                    "leases have no more than all",
-                    || format!("lease {lease}: {remaining:?}"),
-                )?;
-                if kept {
-                    self.leases.kept(lease, asked)?;
-                }
-            }
-            None => {
-                self.leases.missed(lease)?;
-                let this = &mut self.clients[client];
-                if this.holding.is_some_and(|holding| holding.lease == lease) {
-                    this.holding = None;
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// The first client goes to this member and asks for something simple there. Gives the request.
     pub(super) fn ask_freshly(&mut self, id: NodeId, reads: bool) -> Result<RequestId, Violation> {
         let request = self.next_request;
@@ -556,13 +408,13 @@ impl World {
         answers.collect()
     }
 
-    fn note_client(&mut self, client: usize, what: impl FnOnce() -> String) {
+    pub(super) fn note_client(&mut self, client: usize, what: impl FnOnce() -> String) {
         if self.is_traced() {
             self.note(&format!("c{client}"), what);
         }
     }
 
-    fn published_revision(&self, id: NodeId) -> u64 {
+    pub(super) fn published_revision(&self, id: NodeId) -> u64 {
         self.hosts[&id].process.as_ref().map_or(0, |process| process.published.state.revision())
     }
 

@@ -7,6 +7,7 @@
 //! messages), [`snapshots`] (states as files), [`faults`] (what goes wrong), [`clients`] (who asks and remembers), [`settle`] (what must come true once
 //! nothing goes wrong any more).
 
+mod answers;
 mod clients;
 mod faults;
 mod host;
