@@ -40,10 +40,10 @@ pub fn the_feed_has_no_gap(id: NodeId, view: &View, published: &Published, ledge
     const NAME: &str = "the feed has no gap";
     let from = view.published.1 + 1;
     // A watcher that lost its place is told so: what is compacted is no gap.
-    let Ok(mut own) = published.state.changes(from) else { return Ok(()) };
+    let Ok(own) = published.state.changes(from) else { return Ok(()) };
     let Ok(mut decided) = ledger.reference().changes(from) else { return Ok(()) };
     let mut seen = from - 1;
-    while let Some(change) = own.next() {
+    for change in own {
         ensure(change.revision == seen || change.revision == seen + 1, NAME, || {
             format!("{id}: revision {} follows {seen} in the feed", change.revision)
         })?;

@@ -24,7 +24,7 @@ impl World {
                 }
                 Ok(())
             }
-            Some(Waiter::Lease { client, lease, asked, kept }) => self.lease_told(client, lease, asked, kept, told),
+            Some(Waiter::Lease { client, lease, asked, kept }) => self.lease_told(client, lease, asked, kept, &told),
             None => Ok(()),
         }
     }
@@ -132,7 +132,7 @@ impl World {
         lease: i64,
         asked: u64,
         kept: bool,
-        told: Result<Told, Failure>,
+        told: &Result<Told, Failure>,
     ) -> Verdict {
         let Ok(Told::Lease(found)) = told else { return Ok(()) };
         self.coverage.count("lease questions answered");

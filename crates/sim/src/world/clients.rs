@@ -67,7 +67,7 @@ pub(super) struct Client {
 
 /// A lease that a client holds.
 #[derive(Clone, Copy)]
-struct Holding {
+pub(super) struct Holding {
     pub(super) lease: i64,
     pub(super) ttl: u64,
     pub(super) granted_by: RequestId,
@@ -134,10 +134,10 @@ impl World {
     }
 
     /// A process ended: whoever waited for it knows nothing.
-    pub(super) fn abandoned(&mut self, waiter: Waiter) {
+    pub(super) fn abandoned(&mut self, waiter: &Waiter) {
         let (Waiter::Request { client, request } | Waiter::Read { client, request, .. }) = waiter else { return };
         self.coverage.count("requests cut off");
-        self.clients[client].outstanding.remove(&request);
+        self.clients[*client].outstanding.remove(request);
     }
 
     /// Gives up everything if the oldest request waits for too long.
@@ -362,7 +362,7 @@ impl World {
     }
 
     fn post(&mut self, id: NodeId, waiter: Waiter, event: impl FnOnce(RequestTag) -> Event) {
-        let Some(process) = &mut self.host(id).process else { return self.abandoned(waiter) };
+        let Some(process) = &mut self.host(id).process else { return self.abandoned(&waiter) };
         let tag = RequestTag(process.next_tag);
         process.next_tag += 1;
         process.waiting.insert(tag, waiter);

@@ -60,7 +60,7 @@ impl World {
         self.note("fault", || fault.name().into());
         match fault {
             Fault::Delay | Fault::Jitter | Fault::SlowLink | Fault::SlowBulk | Fault::SlowControl => {
-                self.degrade(fault)
+                self.degrade(fault);
             }
             Fault::Drop | Fault::Double | Fault::Reorder | Fault::Replay => self.turn_harsh(fault),
             Fault::Reset | Fault::HalfOpen | Fault::ResetAll | Fault::Refuse => self.break_connections(fault),

@@ -180,7 +180,7 @@ impl World {
             format!("ends ({death:?}{}), back in {} ms", if busy { ", while writing" } else { "" }, away / MILLISECOND)
         });
         for (_, waiter) in process.waiting {
-            self.abandoned(waiter);
+            self.abandoned(&waiter);
         }
         self.part_from_all(id, death);
         self.after(away, Action::Start { id, life });
