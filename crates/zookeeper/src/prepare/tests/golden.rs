@@ -226,7 +226,7 @@ fn a_transaction_fails_whole() {
 fn transactions_that_are_none() {
     let (mut bench, session) = Bench::new();
     let empty = bench.ask(session, OpCode::Multi, &multi(&[])).unwrap();
-    assert_eq!(failures(&empty), []);
+    assert_eq!(failures(&empty), Vec::<i32>::new());
     for misplaced in [OpCode::GetData, OpCode::SetAcl] {
         let refused = bench.ask(session, OpCode::Multi, &multi(&[(misplaced, path_and_number("/", 0))]));
         assert_eq!(refused, Err(code(Code::MarshallingError)), "{misplaced:?}");
