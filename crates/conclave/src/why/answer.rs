@@ -13,49 +13,44 @@ pub(super) fn answer(witnesses: &[Witness], entries: &[DiaryEntry], now: u64) ->
     let Some(&last) = elections.iter().max_by_key(|entry| (entry.term, entry.unix_milliseconds)) else {
         lines.push("No diary that could be read tells of a leader.".to_owned());
         lines.extend(why_none(witnesses, entries, 0));
-        lines.extend(silent_ones(witnesses, None));
+        lines.extend(silent_ones(witnesses));
         return lines;
     };
     let before = elections.iter().rev().find(|entry| entry.term < last.term).copied();
-    let standing = present(witnesses, last);
-    lines.push(match &standing {
-        Present::Leads => format!(
-            "{} leads since {} (term {}, for {}). {}",
-            last.member,
-            moment(last.unix_milliseconds, now),
-            last.term,
-            span(now.saturating_sub(last.unix_milliseconds)),
-            reason(last, before, entries)
-        ),
-        Present::Nobody => format!(
-            "Nobody leads now. {} was elected last, {} (term {}). {}",
-            last.member,
-            moment(last.unix_milliseconds, now),
-            last.term,
-            reason(last, before, entries)
-        ),
-        Present::Unknown => format!(
-            "{} was elected last, {} (term {}); whether it still leads, nobody answers. {}",
-            last.member,
-            moment(last.unix_milliseconds, now),
-            last.term,
-            reason(last, before, entries)
-        ),
-        Present::Another(leader, term) => {
-            format!("{leader} leads in term {term}, but no diary that could be read tells how it came to that.")
+    let (name, term) = (&last.member, last.term);
+    let since = moment(last.unix_milliseconds, now);
+    match present(witnesses, last) {
+        Present::Leads => {
+            let long = span(now.saturating_sub(last.unix_milliseconds));
+            let reason = reason(last, before, entries);
+            lines.push(format!("{name} leads since {since} (term {term}, for {long}). {reason}"));
+            lines.extend(election(last, before, entries));
         }
-    });
-    if !matches!(standing, Present::Another(..)) {
-        lines.extend(votes(last));
-        lines.extend(conditions(&last.facts).map(|conditions| format!("At that moment: {conditions}.")));
-        lines.extend(
-            before.filter(|before| before.member != last.member).and_then(|before| fate(before, last, entries)),
-        );
+        Present::Unknown => {
+            let reason = reason(last, before, entries);
+            lines.push(format!(
+                "{name} was elected last, at {since} (term {term}); whether it still leads, nobody answers. {reason}"
+            ));
+            lines.extend(election(last, before, entries));
+        }
+        Present::Nobody => {
+            lines.push(format!("Nobody leads now. {name} led last, from {since} on (term {term})."));
+            lines.extend(fate(last, None, entries));
+            lines.extend(why_none(witnesses, entries, last.unix_milliseconds));
+        }
+        Present::Another(leader, term) => lines
+            .push(format!("{leader} leads in term {term}, but no diary that could be read tells how it came to that.")),
     }
-    if matches!(standing, Present::Nobody) {
-        lines.extend(why_none(witnesses, entries, last.unix_milliseconds));
-    }
-    lines.extend(silent_ones(witnesses, before.map(|before| before.member.as_str())));
+    lines.extend(silent_ones(witnesses));
+    lines
+}
+
+/// How the newest election went, and what became of the leader before.
+fn election(last: &DiaryEntry, before: Option<&DiaryEntry>, entries: &[DiaryEntry]) -> Vec<String> {
+    let mut lines: Vec<String> = votes(last).into_iter().collect();
+    lines.extend(conditions(&last.facts).map(|conditions| format!("At that moment: {conditions}.")));
+    let deposed = before.filter(|before| before.member != last.member);
+    lines.extend(deposed.and_then(|before| fate(before, Some(last), entries)));
     lines
 }
 
@@ -159,13 +154,16 @@ pub(super) fn conditions(facts: &Facts) -> Option<String> {
         } else if let Some(waiting) = peer.unanswered_microseconds.filter(|&waiting| waiting >= UNANSWERED) {
             parts.push(format!("{name} without an answer for {}{heard}", milliseconds(waiting)));
         } else if let Some(took) = peer.round_trip_microseconds {
-            parts.push(format!("round trip to {name} {}", milliseconds(took)));
+            let late = peer.heard_milliseconds_ago.is_some_and(|ago| ago >= UNHEARD);
+            parts.push(format!("round trip to {name} {}{}", milliseconds(took), if late { &heard } else { "" }));
         }
     }
     (!parts.is_empty()).then(|| parts.join("; "))
 }
 
-/// A ping that waits for less is just under way.
+/// A member that was heard within fewer milliseconds is well.
+const UNHEARD: u64 = 150;
+/// A ping that waits for fewer microseconds is just under way.
 const UNANSWERED: u64 = 100_000;
 
 fn milliseconds(microseconds: u64) -> String {
@@ -173,15 +171,15 @@ fn milliseconds(microseconds: u64) -> String {
     format!("{}.{} ms", tenths / 10, tenths % 10)
 }
 
-/// What ended the time of the leader before, by its own diary.
-fn fate(before: &DiaryEntry, last: &DiaryEntry, entries: &[DiaryEntry]) -> Option<String> {
+/// What ended the time of the leader elected with `before`, by its own diary; `next` is the election after that.
+fn fate(before: &DiaryEntry, next: Option<&DiaryEntry>, entries: &[DiaryEntry]) -> Option<String> {
     let own = entries.iter().filter(|entry| entry.member == before.member);
     let end = own.skip_while(|entry| *entry != before).skip(1).find(|entry| match entry.kind {
         DiaryKind::Fatal | DiaryKind::Divergence | DiaryKind::Stopped | DiaryKind::Started | DiaryKind::StepDown => {
             true
         }
         // It slept through the election, and woke up to find another leader.
-        DiaryKind::Paused => entry.unix_milliseconds >= last.unix_milliseconds,
+        DiaryKind::Paused => next.is_some_and(|next| entry.unix_milliseconds >= next.unix_milliseconds),
         _ => false,
     })?;
     let (name, at) = (&before.member, time_of_day(end.unix_milliseconds));
@@ -206,17 +204,16 @@ fn why_none(witnesses: &[Witness], entries: &[DiaryEntry], since: u64) -> Vec<St
     attempts.collect()
 }
 
-fn silent_ones(witnesses: &[Witness], leader_before: Option<&str>) -> Vec<String> {
+fn silent_ones(witnesses: &[Witness]) -> Vec<String> {
     let silent = witnesses.iter().filter(|witness| witness.report.is_none());
     let lines = silent.map(|witness| {
-        let role = if leader_before == Some(witness.name.as_str()) { ", which led before," } else { "" };
         let end = match witness.entries.last() {
             Some(last) => {
                 format!("its diary was read from its files and ends at {}", time_of_day(last.unix_milliseconds))
             }
             None => "nothing is known of its diary".to_owned(),
         };
-        format!("{}{role} does not answer now; {end}.", witness.name)
+        format!("{} does not answer now; {end}.", witness.name)
     });
     lines.collect()
 }

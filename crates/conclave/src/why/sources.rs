@@ -23,6 +23,8 @@ pub(super) struct Source {
     /// Its name, or its address if only that is known.
     pub(super) name: String,
     pub(super) admin: String,
+    /// The ensemble's name, if that is known.
+    pub(super) ensemble: Option<String>,
     /// Its data folder, if it is on this machine.
     pub(super) data: Option<PathBuf>,
 }
@@ -74,7 +76,7 @@ pub(super) async fn find(admin: &[String], config: Option<&Path>, data: Option<&
             Ok(report) => of_report(&report),
             Err(_) => Vec::new(),
         };
-        let itself = Source { name: address.clone(), admin: address.clone(), data: None };
+        let itself = Source { name: address.clone(), admin: address.clone(), ..Source::default() };
         sources.extend(if others.is_empty() { vec![itself] } else { others });
     }
     Ok(merged(sources))
@@ -86,6 +88,7 @@ fn merged(sources: Vec<Source>) -> Vec<Source> {
     for source in sources {
         let known = by_address.entry(source.admin.clone()).or_insert_with(|| source.clone());
         known.data = known.data.take().or(source.data);
+        known.ensemble = known.ensemble.take().or(source.ensemble);
         if known.name == known.admin {
             known.name = source.name;
         }
@@ -99,6 +102,7 @@ fn of_configuration(configuration: &Configuration) -> Vec<Source> {
     let source = |member: &config::Member| Source {
         name: member.name.clone(),
         admin: member.addresses.get(Port::Admin).to_owned(),
+        ensemble: Some(configuration.ensemble.clone()),
         data: (member.name == configuration.member).then(|| configuration.data_folder()),
     };
     configuration.members.iter().map(source).collect()
@@ -122,7 +126,7 @@ fn of_dev_folder(folder: &Path) -> anyhow::Result<Vec<Source>> {
 fn of_report(report: &Report) -> Vec<Source> {
     let source = |member: &crate::admin::MemberReport| {
         let admin = member.client.get(Port::Admin.name())?.clone();
-        Some(Source { name: member.name.clone(), admin, data: None })
+        Some(Source { name: member.name.clone(), admin, ensemble: Some(report.ensemble.clone()), data: None })
     };
     report.members.iter().filter_map(source).collect()
 }
@@ -138,13 +142,12 @@ pub(super) async fn hear(sources: Vec<Source>) -> Vec<Witness> {
 }
 
 async fn hear_one(source: Source) -> Witness {
-    let report = ask::<Report>(&source.admin, "/status").await;
-    let entries = ask::<Vec<DiaryEntry>>(&source.admin, WHOLE_DIARY).await;
-    let report = report.ok();
-    let name = report.as_ref().map_or(source.name, |report| report.name.clone());
-    let problem = match entries {
-        Ok(entries) => return Witness { name, origin: Origin::Answer, problem: None, report, entries },
-        Err(problem) => format!("{problem:#}"),
+    let (name, problem) = match question(&source).await {
+        Ok((report, entries)) => {
+            let name = report.name.clone();
+            return Witness { name, origin: Origin::Answer, problem: None, report: Some(report), entries };
+        }
+        Err(problem) => (source.name, format!("{problem:#}")),
     };
     let files = source.data.map(|data| node::read_diary(&data));
     let (origin, entries, problem) = match files {
@@ -152,7 +155,23 @@ async fn hear_one(source: Source) -> Witness {
         Some(Err(unreadable)) => (Origin::Nothing, Vec::new(), format!("{problem}; its files: {unreadable}")),
         None => (Origin::Nothing, Vec::new(), problem),
     };
-    Witness { name, origin, problem: Some(problem), report, entries }
+    Witness { name, origin, problem: Some(problem), report: None, entries }
+}
+
+/// A member's standing and diary, in its own words.
+async fn question(source: &Source) -> anyhow::Result<(Report, Vec<DiaryEntry>)> {
+    let report: Report = ask(&source.admin, "/status").await?;
+    is_who_was_asked(source, &report)?;
+    Ok((report, ask(&source.admin, WHOLE_DIARY).await?))
+}
+
+/// A port may belong to somebody else by now, of another ensemble, whose story must not be mixed into this one.
+pub(super) fn is_who_was_asked(source: &Source, report: &Report) -> anyhow::Result<()> {
+    let named = source.name != source.admin;
+    if named && source.name != report.name || source.ensemble.as_ref().is_some_and(|known| *known != report.ensemble) {
+        bail!("{} is now the address of {} of {}", source.admin, report.name, report.ensemble);
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -164,6 +183,7 @@ mod tests {
         let source = |name: &str, admin: &str, data: Option<&str>| Source {
             name: name.to_owned(),
             admin: admin.to_owned(),
+            ensemble: None,
             data: data.map(PathBuf::from),
         };
         let found = merged(vec![
@@ -179,7 +199,12 @@ mod tests {
     #[tokio::test]
     async fn a_silent_member_is_heard_by_its_files() {
         let folder = tempfile::tempdir().unwrap();
-        let lone = Source { name: "m1".to_owned(), admin: "127.0.0.1:1".to_owned(), data: Some(folder.path().into()) };
+        let lone = Source {
+            name: "m1".to_owned(),
+            admin: "127.0.0.1:1".to_owned(),
+            data: Some(folder.path().into()),
+            ensemble: None,
+        };
         let heard = hear(vec![lone.clone(), Source { data: None, name: "m2".to_owned(), ..lone }]).await;
         assert_eq!((heard[0].origin, heard[1].origin), (Origin::Files, Origin::Nothing));
         assert!(heard[1].problem.as_deref().is_some_and(|problem| problem.contains("127.0.0.1:1 does not answer")));

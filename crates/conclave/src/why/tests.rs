@@ -4,7 +4,7 @@ use node::{DiaryEntry, DiaryKind, DiskFacts, Facts, PeerFacts};
 
 use super::answer::answer;
 use super::show;
-use super::sources::{Origin, Witness};
+use super::sources::{Origin, Source, Witness, is_who_was_asked};
 use super::timeline::{Moment, group, merge};
 use crate::admin::Report;
 use crate::screen::Style;
@@ -140,7 +140,7 @@ Why did the leader change last?
   m2 leads since 12:01:00.003 (term 2, for 3 min 12 s). It took over from m1, because the connection to m1 broke 3 ms before.
   It was elected within 11 ms with the votes of m2 and m3; without an answer of m1.
   At that moment: log sync 0.8 ms, worst lately 12.1 ms; m1 not connected, heard 41 ms ago; round trip to m3 0.3 ms.
-  m1, which led before, does not answer now; its diary was read from its files and ends at 12:00:00.400.
+  m1 does not answer now; its diary was read from its files and ends at 12:00:00.400.
 
 What happened (all entries; times in UTC)
 2026-03-01
@@ -225,6 +225,8 @@ fn without_a_leader_it_is_told_who_cannot_be_elected_and_who_is_silent() {
     let mut witnesses = after_a_kill();
     witnesses.remove(0);
     witnesses.push(silent("m1", Vec::new()));
+    let cause = "leads no longer, term 2: lost contact with the majority: heard 1 of 3 within an election timeout";
+    witnesses[0].entries.push(entry(63_000, "m2", 2, DiaryKind::StepDown, cause));
     let failed = "got no majority in time in the pre-vote for term 3: yes from m3; no answer from m1 and m2";
     witnesses[1].entries.push(entry(64_000, "m3", 2, DiaryKind::PreVoteFailed, failed));
     witnesses[1].report = Some(report("m3", 2, None));
@@ -232,14 +234,12 @@ fn without_a_leader_it_is_told_who_cannot_be_elected_and_who_is_silent() {
     assert_eq!(
         answered(&witnesses, 70_000),
         [
-            "Nobody leads now. m2 was elected last, 12:01:00.003 (term 2). Elected because the connection to m1 broke 3 \
-             ms before.",
-            "It was elected within 11 ms with the votes of m2 and m3; without an answer of m1.",
-            "At that moment: log sync 0.8 ms, worst lately 12.1 ms; m1 not connected, heard 41 ms ago; round trip to m3 \
-             0.3 ms.",
+            "Nobody leads now. m2 led last, from 12:01:00.003 on (term 2).",
+            "m2 itself writes at 12:01:03.000: leads no longer, term 2: lost contact with the majority: heard 1 of 3 \
+             within an election timeout.",
             "m3 cannot be elected: at 12:01:04.000 it got no majority in time in the pre-vote for term 3: yes from m3; \
              no answer from m1 and m2.",
-            "m2 does not answer now; its diary was read from its files and ends at 12:01:00.003.",
+            "m2 does not answer now; its diary was read from its files and ends at 12:01:03.000.",
             "m1 does not answer now; nothing is known of its diary.",
         ]
     );
@@ -292,4 +292,18 @@ fn scripts_get_the_answer_the_sources_and_the_facts() {
     assert_eq!(story["entries"].as_array().unwrap().len(), 2);
     assert_eq!(story["entries"][0]["kind"], "leader");
     assert_eq!(story["entries"][0]["facts"]["peers"]["m3"]["round_trip_microseconds"], 310);
+}
+
+#[test]
+fn whoever_has_the_address_by_now_is_not_taken_for_the_member() {
+    let asked = |name: &str, ensemble: Option<&str>| {
+        let ensemble = ensemble.map(str::to_owned);
+        let source = Source { name: name.into(), admin: "h:1".into(), ensemble, data: None };
+        is_who_was_asked(&source, &report("m2", 1, None)).map_err(|problem| problem.to_string())
+    };
+    assert_eq!(asked("m2", Some("e")), Ok(()));
+    assert_eq!(asked("h:1", None), Ok(()), "only the address was known");
+    let another = Err("h:1 is now the address of m2 of e".to_owned());
+    assert_eq!(asked("m1", Some("e")), another);
+    assert_eq!(asked("m2", Some("another")), another);
 }

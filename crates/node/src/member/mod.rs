@@ -236,8 +236,7 @@ impl Member {
                 self.committed.reclaim(RECLAIM_PER_TURN);
             }
         }
-        let pings = self.story.pings().into_iter();
-        self.effects.send.extend(pings.map(|(peer, number)| (peer, PeerMessage::Ping { number })));
+        self.effects.send.extend(self.story.pings());
         if self.applied != self.published_index {
             self.published_index = self.applied;
             self.effects.publish = Some(self.published());
@@ -433,9 +432,7 @@ impl Member {
 
     fn absorb(&mut self, now: Now, effects: raft::Effects<Batch>) {
         self.pacer.observe(&effects, now.nanoseconds);
-        for event in &effects.events {
-            self.story.tell(event);
-        }
+        effects.events.iter().for_each(|event| self.story.tell(event));
         if let Some(standing) = effects.standing {
             self.stand(now, standing);
         }

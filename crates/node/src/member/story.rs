@@ -14,7 +14,7 @@ use super::repeats::Repeats;
 use super::words::{Names, transfer};
 use crate::clock::{MILLISECOND, Now};
 use crate::diary::{DiaryEntry, DiaryKind, Facts, PeerFacts};
-use crate::{Role, RoleChange};
+use crate::{PeerMessage, Role, RoleChange};
 
 /// Changes of role that are remembered.
 const CHANGES_MAX: usize = 64;
@@ -131,11 +131,12 @@ impl Story {
         self.disk.synced(newest, worst, self.now);
     }
 
-    /// Whom to ask for a sign of life now, and under which number, so that round trips are known when they matter.
-    pub(super) fn pings(&mut self) -> Vec<(NodeId, u64)> {
+    /// Questions for a sign of life that are due now, so that round trips are known when they matter.
+    pub(super) fn pings(&mut self) -> Vec<(NodeId, PeerMessage)> {
         let Some(number) = self.round_trips.due(self.now) else { return Vec::new() };
         let connected = self.connected.iter().copied();
-        connected.filter(|&peer| self.round_trips.ask(peer, number, self.now)).map(|peer| (peer, number)).collect()
+        let asked = connected.filter(|&peer| self.round_trips.ask(peer, number, self.now));
+        asked.map(|peer| (peer, PeerMessage::Ping { number })).collect()
     }
 
     /// A peer answered a ping.

@@ -37,7 +37,8 @@ impl Story {
                 self.of_peer(DiaryKind::Transfer, *to, text);
             }
             Event::DiskStalled => {
-                let text = "leads on with a disk that did not finish a write within an election timeout, for nobody can take over";
+                let text = "leads on with a disk that did not finish a write within an election timeout, for nobody can take \
+                            over";
                 self.note(DiaryKind::Disk, text.into());
             }
             Event::MembershipAppended { index, membership } => {

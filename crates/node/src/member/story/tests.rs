@@ -293,7 +293,7 @@ fn an_election_tells_its_cause_its_votes_and_the_conditions() {
     story.synced(2_000_000, 9_000_000);
     story.began_to_write(Ticket(4));
     let pings = story.pings();
-    assert_eq!(pings, [(M3, 1)], "only who is connected");
+    assert_eq!(pings, [(M3, PeerMessage::Ping { number: 1 })], "only who is connected");
     story.turn(at(1015), 1015 * MILLISECOND);
     story.answered(M3, 1);
     let trigger = Trigger::ConnectionLost { leader: M2 };
