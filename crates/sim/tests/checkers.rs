@@ -3,7 +3,7 @@
 use conclave_sim::chance::Chance;
 use conclave_sim::check::model::Model;
 use conclave_sim::check::revision_order::{self, Rule};
-use conclave_sim::check::wing_gong::{self, Call, OneRegister, Verdict};
+use conclave_sim::check::wing_gong::{self, Bounds, Call, OneRegister, Verdict};
 use conclave_sim::check::{Done, History, Operation, Outcome, Step};
 use conclave_sim::registers::{Action, Answer, RequestId};
 
@@ -40,7 +40,7 @@ impl Story {
     }
 
     fn searched(&self) -> Verdict {
-        match wing_gong::check(&self.history, |_| true, 10_000) {
+        match wing_gong::check(&self.history, |_| true, Bounds { calls: 1000, configurations: 10_000 }) {
             Ok(verdicts) => verdicts.into_values().next().unwrap_or(Verdict::Linearizable),
             Err(_) => Verdict::Violation,
         }
@@ -159,11 +159,8 @@ fn tried(calls: &[Call<OneRegister>]) -> bool {
         (0..calls.len()).filter(|next| !placed.contains(next)).collect::<Vec<_>>().into_iter().any(|next| {
             let left = (0..calls.len()).filter(|other| !placed.contains(other));
             let may_be_next = left.into_iter().all(|other| calls[other].over >= calls[next].asked);
-            let after = <OneRegister as wing_gong::Sequential>::step(
-                &state,
-                &calls[next].call,
-                calls[next].answer.as_ref(),
-            );
+            let after =
+                <OneRegister as wing_gong::Sequential>::step(&state, &calls[next].call, calls[next].answer.as_ref());
             match after.filter(|_| may_be_next) {
                 Some(after) => {
                     placed.push(next);

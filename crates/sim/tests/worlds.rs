@@ -90,6 +90,7 @@ fn a_clock_that_races_is_caught() {
 #[test]
 fn a_standing_connection_that_loses_messages_is_caught() {
     let name = caught(Sabotage::LossyLanes).invariant;
-    let expected = ["histories follow the order of revisions", "a healed ensemble serves", "a healed ensemble converges"];
+    let expected =
+        ["histories follow the order of revisions", "a healed ensemble serves", "a healed ensemble converges"];
     assert!(expected.contains(&name), "{name}");
 }
