@@ -97,7 +97,7 @@ impl Plan {
         if faults.is_empty() {
             faults.extend(chance.pick(&candidates));
         }
-        let gap = chance.magnitude(200 * MILLISECOND, 10 * SECOND);
+        let gap = chance.magnitude(300 * MILLISECOND, 10 * SECOND);
         Plan {
             members: if chance.percent(70) { 3 } else { 5 },
             faults,
@@ -127,8 +127,8 @@ impl ClientPlan {
     fn draw(chance: &mut Chance) -> ClientPlan {
         ClientPlan {
             count: u32::try_from(chance.between(2, 8)).expect("a few"),
-            pause: chance.magnitude(5 * MILLISECOND, 500 * MILLISECOND),
-            window: chance.magnitude(1, 16).try_into().expect("a few"),
+            pause: chance.magnitude(20 * MILLISECOND, 500 * MILLISECOND),
+            window: chance.magnitude(1, 12).try_into().expect("a few"),
             registers: [1, 2, 3].map(|_| u16::try_from(chance.between(2, 12)).expect("a few")),
             weights: Weights {
                 put: chance.between(1, 30),

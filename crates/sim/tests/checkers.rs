@@ -3,7 +3,7 @@
 use conclave_sim::chance::Chance;
 use conclave_sim::check::model::Model;
 use conclave_sim::check::revision_order::{self, Rule};
-use conclave_sim::check::wing_gong::{self, Call, OneRegister, Verdict};
+use conclave_sim::check::wing_gong::{self, Bounds, Call, OneRegister, Verdict};
 use conclave_sim::check::{Done, History, Operation, Outcome, Step};
 use conclave_sim::registers::{Action, Answer, RequestId};
 
@@ -40,7 +40,7 @@ impl Story {
     }
 
     fn searched(&self) -> Verdict {
-        match wing_gong::check(&self.history, |_| true, 10_000) {
+        match wing_gong::check(&self.history, |_| true, Bounds { calls: 1000, configurations: 10_000 }) {
             Ok(verdicts) => verdicts.into_values().next().unwrap_or(Verdict::Linearizable),
             Err(_) => Verdict::Violation,
         }

@@ -93,14 +93,24 @@ pub fn search<M: Sequential>(calls: &[Call<M>], most: usize) -> Verdict {
     }
 }
 
-/// Judges the part of each register of which `judged` says yes. `most` bounds the configurations for each.
+/// How much work a search may be, for each register.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// So many calls of a history, from its beginning. What was not over when the last of them began counts as never
+    /// over: if the whole has an order, so has this part.
+    pub calls: usize,
+    /// So many configurations.
+    pub configurations: usize,
+}
+
+/// Judges the beginning of the part of each register of which `judged` says yes.
 ///
 /// # Errors
 /// A register without an order.
 pub fn check(
     history: &History,
     judged: impl Fn(Register) -> bool,
-    most: usize,
+    bounds: Bounds,
 ) -> Result<BTreeMap<Register, Verdict>, Register> {
     let mut calls: BTreeMap<Register, Vec<Call<OneRegister>>> = BTreeMap::new();
     for (&id, operation) in &history.operations {
@@ -124,14 +134,28 @@ pub fn check(
         calls.entry(register).or_default().push(call);
     }
     let mut verdicts = BTreeMap::new();
-    for (register, calls) in calls {
-        let verdict = search(&calls, most);
+    for (register, mut calls) in calls {
+        shorten(&mut calls, bounds.calls);
+        let verdict = search(&calls, bounds.configurations);
         if verdict == Verdict::Violation {
             return Err(register);
         }
         verdicts.insert(register, verdict);
     }
     Ok(verdicts)
+}
+
+/// Keeps the first calls of a history (they are in the order in which they began).
+fn shorten(calls: &mut Vec<Call<OneRegister>>, most: usize) {
+    let Some(end) = calls.get(most).map(|first_left_out| first_left_out.asked) else { return };
+    calls.truncate(most);
+    calls.retain_mut(|call| {
+        if call.over >= end {
+            call.over = u64::MAX;
+            call.answer = None;
+        }
+        call.answer.is_some() || call.call.1.writes()
+    });
 }
 
 fn register_of(action: &Action) -> Option<Register> {

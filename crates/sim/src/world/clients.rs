@@ -118,7 +118,7 @@ impl World {
             return Ok(());
         }
         let pause = self.plan.clients.pause;
-        self.wake_client(client, if self.mood.bursting { pause / 8 } else { pause });
+        self.wake_client(client, if self.mood.bursting { pause / 4 } else { pause });
         self.lose_patience(client);
         if self.mood.resting || !self.connect_client(client) {
             return Ok(());

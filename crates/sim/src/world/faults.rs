@@ -210,8 +210,11 @@ impl World {
         self.after(wait, Action::Fade { epoch, fading });
     }
 
+    /// How long a fault lasts: in proportion to how often there is one, so that most worlds are neither always well
+    /// nor always broken.
     fn span(&mut self) -> u64 {
-        self.chance.magnitude(50 * MILLISECOND, 20 * SECOND)
+        let longest = (2 * self.plan.fault_gap.1).clamp(SECOND, 20 * SECOND);
+        self.chance.magnitude(30 * MILLISECOND, longest)
     }
 
     fn degrade(&mut self, fault: Fault) {
@@ -317,7 +320,7 @@ impl World {
     }
 
     fn end_processes(&mut self, fault: Fault) {
-        let away = self.chance.magnitude(DOWNTIME.0, DOWNTIME.1);
+        let away = self.span().min(DOWNTIME.1);
         match fault {
             Fault::Kill => self.end_one(Death::Killed, Self::anybody, away),
             Fault::KillLeader => self.end_one(Death::Killed, Self::leader_or_anybody, away),
@@ -325,11 +328,11 @@ impl World {
             Fault::PowerLoss => self.end_one(Death::PowerLost, Self::anybody, away),
             Fault::PowerLossLeader => self.end_one(Death::PowerLost, Self::leader_or_anybody, away),
             Fault::PowerLossInWrite => self.end_one(Death::PowerLost, Self::writer_or_anybody, away),
-            Fault::LongAbsence => self.end_one(Death::Killed, Self::anybody, 10 * SECOND + away * 5),
+            Fault::LongAbsence => self.end_one(Death::Killed, Self::anybody, 5 * SECOND + away * 5),
             Fault::KillAll | Fault::PowerLossAll => {
                 let death = if fault == Fault::KillAll { Death::Killed } else { Death::PowerLost };
                 for id in self.ids() {
-                    let away = self.chance.between(DOWNTIME.0, DOWNTIME.1);
+                    let away = self.span().min(DOWNTIME.1);
                     self.die(id, death, away);
                 }
             }
@@ -363,7 +366,7 @@ impl World {
 
     fn hold_up(&mut self, fault: Fault) {
         let timeout = self.election_timeout();
-        let long = self.chance.between(timeout, 10 * SECOND);
+        let long = timeout + self.span();
         match fault {
             Fault::ShortPause => {
                 let (id, short) = (self.anybody(), self.chance.magnitude(MILLISECOND, timeout));

@@ -15,8 +15,8 @@ const GRACE: u64 = 8 * SECOND;
 const ANSWER_WITHIN: u64 = SECOND;
 /// How often it is looked whether all is well.
 const LOOK_EVERY: u64 = 50 * MILLISECOND;
-/// Configurations that the search for an order may look at, for each register.
-const CONFIGURATIONS_MAX: usize = 100_000;
+/// What the search for an order may cost.
+const SEARCH: wing_gong::Bounds = wing_gong::Bounds { calls: 500, configurations: 20_000 };
 
 impl World {
     /// Heals everything and sees to it that all becomes well in time.
@@ -120,7 +120,7 @@ impl World {
         revision_order::check(&self.history)
             .map_err(|anomaly| violation("histories follow the order of revisions", format!("{anomaly:?}")))?;
         let alone = |register| register < super::clients::GROUPS[1];
-        let verdicts = wing_gong::check(&self.history, alone, CONFIGURATIONS_MAX)
+        let verdicts = wing_gong::check(&self.history, alone, SEARCH)
             .map_err(|register| violation("histories are linearizable", format!("register {register}")))?;
         for verdict in verdicts.values() {
             self.coverage.count(match verdict {
