@@ -70,12 +70,3 @@ fn clear(path: &Path) -> std::io::Result<()> {
     }
     Ok(())
 }
-
-/// Two ensembles that start at the same moment would find the same ports free. They take turns, from looking for ports
-/// until their members listen. Where the turn cannot be taken (another user's file) nothing is lost but that courtesy:
-/// the member that comes second says which port is in use.
-pub(super) fn take_turn_at_ports() -> Option<File> {
-    let turn = File::create(std::env::temp_dir().join("conclave-dev-ports.lock")).ok()?;
-    turn.lock().ok()?;
-    Some(turn)
-}

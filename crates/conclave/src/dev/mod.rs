@@ -96,7 +96,6 @@ const START: Duration = Duration::from_secs(60);
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let mut interrupts = Interrupts::new()?;
     let folder = Folder::open(&arguments.data, arguments.fresh)?;
-    let turn = folder::take_turn_at_ports();
     let settings: BTreeMap<String, String> = arguments.settings.into_iter().collect();
     let plan = Plan::make(&folder, arguments.members, &settings)?;
     plan.write()?;
@@ -115,7 +114,6 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         outcome = start(&mut scene, &mut happening) => Some(outcome),
         () = interrupts.next() => None,
     };
-    drop(turn);
     match outcome {
         Some(Ok(())) => {
             window.open(&plan, &scene);

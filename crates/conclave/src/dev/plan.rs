@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::net::TcpListener;
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -20,6 +22,8 @@ pub(super) struct Plan {
     /// What is not as somebody would expect, in sentences.
     pub(super) notices: Vec<String>,
     settings: BTreeMap<String, String>,
+    /// Held as long as the ensemble runs: see [`reserve`].
+    _reserved: Vec<UnixListener>,
 }
 
 /// One member as it will be started.
@@ -74,7 +78,9 @@ impl Plan {
             ),
             (held, _) => held,
         };
-        let (addresses, notices) = Ports::new(is_free).choose(count, &remembered)?;
+        let mut reserved = Vec::new();
+        let reserve = |port| reserve(port).map(|held| reserved.push(held)).is_some();
+        let (addresses, notices) = Ports::new(reserve).choose(count, &remembered)?;
         let members = addresses.into_iter().zip(1..).map(|(addresses, number)| {
             let name = format!("m{number}");
             Planned {
@@ -88,7 +94,7 @@ impl Plan {
         let mut settings = settings.clone();
         let name = || before.map_or_else(fresh_name, |before| before.ensemble);
         settings.entry("ensemble".to_owned()).or_insert_with(name);
-        Ok(Plan { folder: folder.path.clone(), members: members.collect(), notices, settings })
+        Ok(Plan { folder: folder.path.clone(), members: members.collect(), notices, settings, _reserved: reserved })
     }
 
     /// Writes every member's configuration file, and reads it back as the member will.
@@ -143,20 +149,25 @@ fn fresh_name() -> String {
     format!("dev-{:08x}", random >> 32)
 }
 
-/// Whether nobody listens on the port, as far as this machine can tell.
-fn is_free(port: u16) -> bool {
-    TcpListener::bind((HOST, port)).is_ok()
+/// Takes a port that nobody listens on, for this ensemble alone.
+///
+/// A port is not its member's while the member is down, and another ensemble that starts then must not move in. So each
+/// `dev` holds a name for every port of its members, in the kernel's own name space, which forgets it when `dev` ends.
+fn reserve(port: u16) -> Option<UnixListener> {
+    let name = SocketAddr::from_abstract_name(format!("conclave-dev-port-{port}")).ok()?;
+    let held = UnixListener::bind_addr(&name).ok()?;
+    TcpListener::bind((HOST, port)).is_ok().then_some(held)
 }
 
-/// The search for ports. What is free is a question to the outside, so that tests can answer it.
+/// The search for ports. What can be had is a question to the outside, so that tests can answer it.
 pub(super) struct Ports<F> {
-    is_free: F,
+    reserve: F,
     chosen: BTreeSet<u16>,
 }
 
 impl<F: FnMut(u16) -> bool> Ports<F> {
-    pub(super) fn new(is_free: F) -> Ports<F> {
-        Ports { is_free, chosen: BTreeSet::new() }
+    pub(super) fn new(reserve: F) -> Ports<F> {
+        Ports { reserve, chosen: BTreeSet::new() }
     }
 
     /// Chooses all addresses: those of the last run where they are still free, else the standard ones, else the next.
@@ -190,7 +201,7 @@ impl<F: FnMut(u16) -> bool> Ports<F> {
             if self.chosen.contains(&port) {
                 continue;
             }
-            if (self.is_free)(port) {
+            if (self.reserve)(port) {
                 self.chosen.insert(port);
                 return Ok(port);
             }

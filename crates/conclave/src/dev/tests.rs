@@ -61,9 +61,9 @@ fn a_second_start_continues_with_the_members_of_the_first() {
     first.write().unwrap();
     let second = plan(None, &folder, &[]).unwrap();
     assert_eq!(second.members.len(), 5);
-    for (one, other) in first.members.iter().zip(&second.members) {
-        assert_eq!(first.configuration(one), second.configuration(other), "names and ports are kept");
-    }
+    let name = |plan: &Plan| plan.configuration(&plan.members[0]).lines().nth(1).map(str::to_owned);
+    assert!(name(&first).is_some_and(|line| line.starts_with("ensemble = \"dev-")));
+    assert_eq!(name(&first), name(&second), "the name is kept");
     let refused = plan(Some(3), &folder, &[]).err().expect("three members are not five");
     assert!(refused.to_string().contains("holds an ensemble of 5 members, --members says 3"), "{refused}");
     drop(folder);
@@ -239,4 +239,17 @@ fn the_ensemble_is_ready_when_all_agree_on_a_leader() {
     assert!(!standing(1, "m1"));
     assert!(!standing(2, "m2"));
     assert!(standing(2, "m1"));
+}
+
+#[test]
+fn two_ensembles_never_choose_the_same_port() {
+    let temporary = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let folders = temporary.each_ref().map(|temporary| Folder::open(temporary.path(), false).unwrap());
+    let plans = folders.each_ref().map(|folder| plan(Some(3), folder, &[]).unwrap());
+    for port in Port::ALL {
+        let [one, other] = plans.each_ref().map(|plan| {
+            plan.members.iter().map(|member| member.addresses.get(port)).collect::<std::collections::BTreeSet<_>>()
+        });
+        assert!(one.is_disjoint(&other), "{one:?} and {other:?}");
+    }
 }

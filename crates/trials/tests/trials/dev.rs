@@ -67,8 +67,11 @@ fn a_second_start_continues_with_the_same_data_and_ports() {
     let data = folder.path().join("e");
     let start = |options: &[&str]| {
         let mut dev = dev(&data, options).unwrap();
-        let members = members(&dev.hear("line of JSON", |_| true).unwrap()).unwrap();
-        (dev, members)
+        let line = dev.hear("line of JSON", |_| true).unwrap_or_else(|error| {
+            let errors = std::fs::read_to_string(data.with_extension("errors")).unwrap_or_default();
+            panic!("{error}\n{errors}")
+        });
+        (dev, members(&line).unwrap())
     };
     let stop = |mut dev: Process| {
         dev.signal(Signal::TERM).unwrap();
