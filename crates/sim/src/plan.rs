@@ -179,7 +179,7 @@ fn draw_limits(chance: &mut Chance) -> Limits {
         limits.uncommitted_bytes = usize::try_from(chance.magnitude(512, 64 << 10)).expect("small");
     }
     if chance.percent(60) {
-        limits.snapshot_log_bytes = chance.magnitude(2 << 10, 256 << 10);
+        limits.snapshot_log_bytes = chance.magnitude(8 << 10, 512 << 10);
     }
     limits.segment_bytes = limits.segment_bytes_min().next_multiple_of(4096) << chance.below(3);
     limits
