@@ -70,7 +70,7 @@ impl fmt::Display for Reason {
             Reason::NoLeader => write!(formatter, "the ensemble has no leader"),
             Reason::LeaderLost => write!(formatter, "the leader that had the request was lost"),
             Reason::TimedOut { milliseconds } => {
-                write!(formatter, "no answer within {milliseconds} ms (limits.request_timeout_ms)")
+                write!(formatter, "no answer within {milliseconds} ms (limits.request_timeout)")
             }
             Reason::Overloaded { limit, value } => write!(formatter, "overloaded: {limit} = {value} is reached"),
             Reason::TooLarge { bytes, limit } => {
