@@ -18,6 +18,15 @@ pub(crate) fn failover(root: &Path) -> anyhow::Result<ExitCode> {
     run(root, &mut measure)
 }
 
+/// `cargo xtask compare`: puts and gets beside a real etcd, in one run.
+pub(crate) fn compare(root: &Path) -> anyhow::Result<ExitCode> {
+    cargo(root, ["build", "--release", "--package", "conclave"])?;
+    cargo(root, ["build", "--release", "--package", "conclave-trials", "--bin", "compare"])?;
+    let mut measure = Command::new(root.join("target/release/compare"));
+    measure.env("CONCLAVE_BINARY", root.join("target/release/conclave"));
+    run(root, &mut measure)
+}
+
 /// `cargo xtask sim …`: the simulator, with whatever it is told.
 pub(crate) fn sim(root: &Path, arguments: &[OsString]) -> anyhow::Result<ExitCode> {
     cargo(root, ["build", "--release", "--package", "conclave-sim", "--bin", "conclave-sim"])?;

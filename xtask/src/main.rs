@@ -33,6 +33,8 @@ enum Command {
     Tidy,
     /// Measure how long writes stand still when the leader is killed, hangs or is shut down
     Failover,
+    /// Measure puts and gets beside a real etcd in one run (needs Debian's `etcd-server`)
+    Compare,
     /// Run the simulator in release mode; everything behind it goes to the simulator (try `-- --help`)
     Sim {
         /// What the simulator is told
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
     let outcome = match arguments.command {
         Command::Tidy => tidy::run(&root()),
         Command::Failover => long::failover(&root()),
+        Command::Compare => long::compare(&root()),
         Command::Sim { arguments } => long::sim(&root(), &arguments),
         Command::Test => guard::run(arguments.guarded_by, || test::run(root())),
     };
