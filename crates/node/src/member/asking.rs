@@ -25,6 +25,8 @@ pub(super) struct Asking {
     /// The questions under way of each stream, so that breaking one does not look through all others.
     streams: BTreeMap<StreamId, BTreeSet<u64>>,
     broken: BTreeSet<StreamId>,
+    /// Streams whose connection is closed, but which have questions under way: these still keep their order.
+    forgotten: BTreeSet<StreamId>,
     /// Answers that wait until the entry they rest on is applied here.
     unapplied: BTreeMap<u64, Vec<(RequestTag, Answer)>>,
     answers: VecDeque<(RequestTag, Result<Answer, Failure>)>,
@@ -51,6 +53,7 @@ impl Asking {
             unsent: BTreeSet::new(),
             streams: BTreeMap::new(),
             broken: BTreeSet::new(),
+            forgotten: BTreeSet::new(),
             unapplied: BTreeMap::new(),
             answers: VecDeque::new(),
             next_number: first_number,
@@ -152,6 +155,7 @@ impl Asking {
             }
             Outcome::Declined(Decline::NotLeader) => unreachable!("handled above"),
         }
+        self.tidy(asked.stream);
     }
 
     /// The leader that has the sent questions is gone, or the way to it is: decisions are unknown, the rest is
@@ -198,13 +202,17 @@ impl Asking {
         }
     }
 
-    /// The stream's connection is closed: what it still has under way no longer belongs to a stream, so nothing
-    /// can break it again.
+    /// The stream's connection is closed. What it has under way goes on as before, in order or not at all, though
+    /// nobody waits for it; the stream is remembered until that is over.
     pub(super) fn forget(&mut self, stream: StreamId) {
-        self.broken.remove(&stream);
-        for number in self.streams.remove(&stream).unwrap_or_default() {
-            let asked = self.asked.get_mut(&number).expect("streams name questions under way");
-            asked.stream = StreamId::NONE;
+        self.forgotten.insert(stream);
+        self.tidy(stream);
+    }
+
+    /// Remembers nothing of a closed stream that has nothing under way any more.
+    fn tidy(&mut self, stream: StreamId) {
+        if !self.streams.contains_key(&stream) && self.forgotten.remove(&stream) {
+            self.broken.remove(&stream);
         }
     }
 
@@ -259,6 +267,7 @@ impl Asking {
         if asked.stream != StreamId::NONE && self.broken.insert(asked.stream) {
             self.break_stream(asked.stream);
         }
+        self.tidy(asked.stream);
     }
 
     fn break_stream(&mut self, stream: StreamId) {
