@@ -36,13 +36,18 @@ impl World {
         self.converge()
     }
 
-    /// Waits until one leader exists that all follow, and all are equal.
+    /// Waits until one leader exists that all follow, and all are equal, and that has lasted: what was true at the
+    /// moment of healing may be the lull before the next election.
     fn converge(&mut self) -> Verdict {
+        let lasts = 2 * self.election_timeout();
         let end = self.now + TIMEOUTS_TO_CONVERGE * self.election_timeout() + GRACE;
+        let mut well_since = None;
         loop {
-            let Some(why) = self.what_is_not_well() else { return Ok(()) };
-            if self.now >= end {
-                return Err(violation("a healed ensemble converges", why));
+            match self.what_is_not_well() {
+                None if self.now - *well_since.get_or_insert(self.now) >= lasts => return Ok(()),
+                None => {}
+                Some(why) if self.now >= end => return Err(violation("a healed ensemble converges", why)),
+                Some(_) => well_since = None,
             }
             self.run_until(self.now + LOOK_EVERY)?;
         }
