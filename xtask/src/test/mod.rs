@@ -47,7 +47,10 @@ async fn steps(root: &std::path::Path, python: &std::path::Path) -> Vec<Step> {
     let everything_but_trials = ["--workspace", "--exclude", TRIALS];
     if nextest {
         steps.push(
-            step::cargo(&["nextest", "run"]).and(&everything_but_trials).counted().titled("unit and script tests"),
+            step::cargo(&["nextest", "run", "--no-fail-fast"])
+                .and(&everything_but_trials)
+                .counted()
+                .titled("unit and script tests"),
         );
         steps
             .push(step::cargo(&["test", "--doc"]).and(&everything_but_trials).counted().titled("examples in the docs"));
