@@ -50,10 +50,10 @@ impl Fold {
     /// It does not fit; nothing was changed.
     pub fn add(&mut self, mut write: Write<Batch>) -> Result<(), Unfoldable> {
         if self.begin == Begin::Unknown {
-            let whole = write.previous == LogId::default() || write.base.is_some();
-            self.begin = if whole { Begin::Known } else { Begin::Guessed };
+            self.begin = if write.previous == LogId::default() { Begin::Known } else { Begin::Guessed };
             self.start_behind(&mut write);
-        } else if self.begin == Begin::Guessed {
+        }
+        if self.begin == Begin::Guessed {
             let guess = self.recovered.base.last.index;
             if write.cut.is_some_and(|cut| cut <= guess) {
                 self.start_behind(&mut write);
@@ -83,5 +83,33 @@ impl Fold {
         write.cut = None;
         self.recovered.entries.clear();
         self.recovered.base.last = write.previous;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use raft::{Body, Entry, Index, NodeId, SnapshotMeta, Term, Ticket};
+
+    use super::*;
+
+    fn at(index: u64) -> LogId {
+        LogId::new(Term(1), Index(index))
+    }
+
+    fn write(base: Option<u64>, previous: u64, entries: usize) -> Write<Batch> {
+        let membership = Membership::of_voters([NodeId(1)]);
+        let base = base.map(|base| SnapshotMeta { last: at(base), membership });
+        let append = vec![Entry { term: Term(1), body: Body::Noop }; entries];
+        Write { ticket: Ticket::NONE, ballot: None, cut: None, base, previous: at(previous), append }
+    }
+
+    #[test]
+    fn a_log_may_begin_with_a_record_whose_base_lies_before_it() {
+        let mut fold = Fold::new(Membership::of_voters([NodeId(1)]));
+        for write in [write(Some(10), 15, 0), write(None, 15, 5), write(Some(12), 20, 0), write(Some(17), 20, 3)] {
+            fold.add(write).expect("each record follows the one before it");
+        }
+        let folded = fold.finish().expect("the last base says where the log begins");
+        assert_eq!((folded.base.last, folded.last()), (at(17), at(23)));
     }
 }
