@@ -5,6 +5,7 @@
 
 use crate::effects::{Effects, Outgoing, Refusal, Write};
 use crate::message::{Envelope, Message};
+use crate::mutants::mutated;
 use crate::raft::Raft;
 use crate::roles::Post;
 use crate::types::{Index, Payload, Ticket};
@@ -79,14 +80,16 @@ impl<P: Payload> Raft<P> {
             self.send(leader, Message::Alive { round }, Gate::Now);
         }
         if let Some(matched) = appended {
-            self.send(leader, Message::Appended { matched }, Gate::Everything);
+            let gate = if mutated("acknowledge-before-write") { Gate::Now } else { Gate::Everything };
+            self.send(leader, Message::Appended { matched }, gate);
         }
     }
 
     fn cut_write(&mut self) -> Option<Write<P>> {
         let log = self.log.owed_to_disk();
         let changes_log = log.is_some();
-        let ballot = std::mem::take(&mut self.owed.ballot).then_some(self.ballot);
+        let postponed = mutated("ballot-after-entries") && changes_log;
+        let ballot = (!postponed && std::mem::take(&mut self.owed.ballot)).then_some(self.ballot);
         if ballot.is_none() && !changes_log {
             return None;
         }

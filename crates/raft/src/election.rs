@@ -16,6 +16,7 @@ use crate::cause::{Ballotage, Cause, Event, TallyEnd, Trigger};
 use crate::drain::Gate;
 use crate::effects::Rearm;
 use crate::message::{Message, VoteRefusal};
+use crate::mutants::mutated;
 use crate::quorum::{self, Outcome};
 use crate::raft::Raft;
 use crate::roles::{Canvass, Follower, Post};
@@ -52,7 +53,7 @@ impl<P: Payload> Raft<P> {
     /// No leader was heard for the shortest election timeout.
     pub(crate) fn leader_silent(&mut self) {
         match &mut self.post {
-            Post::Follower(follower) => follower.silent = true,
+            Post::Follower(follower) => follower.silent = !mutated("R8"),
             Post::PreCandidate(canvass) | Post::Candidate(canvass) => canvass.former.silent = true,
             Post::Leader(_) => {}
         }
@@ -94,7 +95,8 @@ impl<P: Payload> Raft<P> {
         self.owed.effects.timer = Some(Rearm::Election);
         let former = Follower { silent: true, ..Follower::default() };
         self.stand(Post::Candidate(Canvass::new(trigger, former)), Cause::Campaigns(trigger));
-        self.ask_voters(&Message::AskVote { last, transfer }, Gate::Log);
+        let gate = if mutated("ask-before-write") { Gate::Now } else { Gate::Log };
+        self.ask_voters(&Message::AskVote { last, transfer }, gate);
     }
 
     fn ask_voters(&mut self, question: &Message<P>, gate: Gate) {
@@ -107,7 +109,7 @@ impl<P: Payload> Raft<P> {
 
     /// The leader asks this member to take over.
     pub(crate) fn campaign_now(&mut self, leader: NodeId) {
-        if self.is_electable() && matches!(self.post, Post::Follower(_)) {
+        if (self.is_electable() || mutated("R11")) && matches!(self.post, Post::Follower(_)) {
             self.campaign(Trigger::Transfer { from: leader });
         }
     }
@@ -161,15 +163,17 @@ impl<P: Payload> Raft<P> {
             *follower = Follower { leader: follower.leader, ..Follower::default() };
             self.owed.effects.timer = Some(Rearm::Election);
         }
-        self.send(from, Message::Vote { asked, refusal: None }, Gate::Everything);
+        let gate = if mutated("vote-before-write") { Gate::Now } else { Gate::Everything };
+        self.send(from, Message::Vote { asked, refusal: None }, gate);
     }
 
     /// What speaks against a candidate whose log ends at `asker`.
     fn refusal_by_log(&self, asker: LogId) -> Option<VoteRefusal> {
         let own = self.log.last();
         match self.missing {
-            Some(missing) => Some(VoteRefusal::Repairing(missing)),
-            None => (asker < own).then_some(VoteRefusal::LogBehind { asker, own }),
+            Some(missing) if !mutated("vote-without-lost-entries") => Some(VoteRefusal::Repairing(missing)),
+            _ if mutated("longer-log-wins") && asker.index >= own.index => None,
+            _ => (asker < own).then_some(VoteRefusal::LogBehind { asker, own }),
         }
     }
 
@@ -223,7 +227,7 @@ impl<P: Payload> Raft<P> {
         };
         let (trigger, former) = (canvass.trigger, canvass.former.clone());
         let own_vote_counts = canvass.granted.contains(&self.config.id);
-        let outcome = quorum::outcome(self.log.membership(), |id| canvass.answer(id));
+        let outcome = quorum::outcome(self.deciding_membership(), |id| canvass.answer(id));
         let is_trial = matches!(self.post, Post::PreCandidate(_));
         match outcome {
             Outcome::Open => {}

@@ -4,6 +4,7 @@ use crate::cause::{Cause, Event};
 use crate::drain::Gate;
 use crate::effects::Rearm;
 use crate::message::Message;
+use crate::mutants::mutated;
 use crate::raft::Raft;
 use crate::roles::{Follower, Post};
 use crate::types::{Entry, Index, LogId, NodeId, Payload};
@@ -40,7 +41,8 @@ impl<P: Payload> Raft<P> {
             // What stands there is committed, so it is equal; the leader goes on from there.
             return self.owe_appended(self.commit);
         }
-        if !self.log.holds(previous) {
+        let held = self.log.holds(previous) || mutated("gap-in-log") && previous.index <= self.log.last().index;
+        if !held {
             let last = self.log.last().index.min(previous.index);
             let hint = self.log.last_of_term(last, previous.term);
             let rejected = Message::Rejected { previous: previous.index, hint };
@@ -52,14 +54,15 @@ impl<P: Payload> Raft<P> {
         let end = Index(previous.index.0 + entries.len() as u64);
         let spliced = self.log.splice(previous, entries);
         if let Some(cut) = spliced.cut {
-            self.durable.cut(cut.previous());
+            self.durable.cut(if mutated("written-by-place") { Index(u64::MAX) } else { cut.previous() });
         }
         if spliced.membership_changed {
             self.membership_changed();
         }
         self.note_repair();
-        if commit.min(end) > self.commit {
-            self.commit_to(commit.min(end));
+        let vouched = if mutated("commit-past-append") { self.log.last().index } else { end };
+        if commit.min(vouched) > self.commit {
+            self.commit_to(commit.min(vouched));
         }
         self.owe_appended(end);
     }
@@ -81,7 +84,8 @@ impl<P: Payload> Raft<P> {
 
     /// The leader says what is committed. Holding that very entry is holding all before it as the leader does.
     pub(crate) fn commit_received(&mut self, commit: LogId) {
-        if commit.index > self.commit && self.log.holds(commit) {
+        let held = self.log.holds(commit) || mutated("commit-by-place") && commit.index <= self.log.last().index;
+        if commit.index > self.commit && held {
             self.commit_to(commit.index);
         }
     }

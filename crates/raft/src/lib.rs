@@ -82,6 +82,7 @@ mod log;
 mod look;
 mod membership;
 mod message;
+mod mutants;
 mod pacer;
 mod progress;
 mod quorum;

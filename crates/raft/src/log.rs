@@ -13,6 +13,7 @@ use std::collections::VecDeque;
 
 use crate::effects::Write;
 use crate::membership::Membership;
+use crate::mutants::mutated;
 use crate::types::{Body, Entry, Index, LogId, Payload, SnapshotMeta, Term, Ticket};
 
 /// See the file's head.
@@ -171,7 +172,7 @@ impl<P: Payload> Log<P> {
     ///
     /// The caller has checked that `previous` is held and that the entries are sound.
     pub(crate) fn splice(&mut self, previous: LogId, entries: Vec<Entry<P>>) -> Spliced {
-        assert!(self.holds(previous), "{previous} is not in the log");
+        assert!(self.holds(previous) || mutated("gap-in-log"), "{previous} is not in the log");
         let membership_before = self.membership_index();
         let mut index = previous.index;
         let mut cut = None;
@@ -212,7 +213,7 @@ impl<P: Payload> Log<P> {
         while self.memberships.back().is_some_and(|(place, _)| *place >= index) {
             self.memberships.pop_back();
         }
-        self.owed.agreed = self.owed.agreed.min(index.previous());
+        self.owed.agreed = self.owed.agreed.min(if mutated("R13") { index } else { index.previous() });
     }
 
     /// Forgets the entries up to `index`, which the log must reach.
@@ -230,7 +231,7 @@ impl<P: Payload> Log<P> {
             self.entries.drain(..gone);
         } else {
             self.entries.clear();
-            self.memberships.clear();
+            self.memberships.truncate(if mutated("R6") { usize::MAX } else { 0 });
             // Nothing behind the old base is vouched for any more: what the disk holds there will be cut.
             self.owed.agreed = self.owed.agreed.min(self.base.index);
         }

@@ -19,6 +19,7 @@
 
 use std::collections::VecDeque;
 
+use crate::mutants::mutated;
 use crate::status::{FlowStatus, PeerStatus};
 use crate::types::Index;
 
@@ -158,6 +159,7 @@ impl Peer {
             Flow::Snapshot => false,
         };
         if concerns_now {
+            self.matched = if mutated("R2") { agree } else { self.matched };
             let next = agree.next().min(previous).max(self.matched.next());
             self.flow = Flow::Probe { next, waiting: false, again: false };
         }

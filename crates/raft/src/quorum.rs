@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use crate::membership::Membership;
+use crate::mutants::mutated;
 use crate::types::NodeId;
 
 /// How a vote stands.
@@ -27,12 +28,16 @@ pub(crate) fn majority(count: usize) -> usize {
 /// The highest value that a majority has reached, in both halves if joint; the default if none.
 pub(crate) fn agreed<V: Ord + Copy + Default>(membership: &Membership, value: impl Fn(NodeId) -> V) -> V {
     let of = |voters: &BTreeSet<NodeId>| {
+        if mutated("R5") {
+            return voters.iter().map(|&id| value(id)).nth(voters.len() / 2).unwrap_or_default();
+        }
         let needed = majority(voters.len());
         let reached = |least: V| voters.iter().filter(|&&id| value(id) >= least).count() >= needed;
         voters.iter().map(|&id| value(id)).filter(|&candidate| reached(candidate)).max().unwrap_or_default()
     };
     let incoming = of(&membership.voters);
-    if membership.is_joint() { incoming.min(of(&membership.outgoing)) } else { incoming }
+    let both = membership.is_joint() && !mutated("new-voters-commit");
+    if both { incoming.min(of(&membership.outgoing)) } else { incoming }
 }
 
 /// How a vote stands, by who answered yes or no; in both halves if joint.
@@ -49,7 +54,8 @@ pub(crate) fn outcome(membership: &Membership, answer: impl Fn(NodeId) -> Option
             Outcome::Open
         }
     };
-    match (of(&membership.voters), membership.is_joint().then(|| of(&membership.outgoing))) {
+    let both = membership.is_joint() && !mutated("new-voters-elect");
+    match (of(&membership.voters), both.then(|| of(&membership.outgoing))) {
         (outcome, None) => outcome,
         (Outcome::Won, Some(Outcome::Won)) => Outcome::Won,
         (Outcome::Lost, _) | (_, Some(Outcome::Lost)) => Outcome::Lost,

@@ -12,7 +12,9 @@ use crate::durable::Durable;
 use crate::effects::{Rearm, Refusal, Role, Standing};
 use crate::input::Input;
 use crate::log::Log;
+use crate::membership::Membership;
 use crate::message::{Envelope, Message, VoteRefusal};
+use crate::mutants::mutated;
 use crate::roles::{Follower, Leader, Post};
 use crate::types::{Ballot, Config, Index, LogId, NodeId, Payload, Tag, Term, Ticket};
 
@@ -68,7 +70,7 @@ impl<P: Payload> Raft<P> {
         let term = ballot.term.max(log.last().term);
         let standing = Standing { role: Role::Follower, term, leader: None, cause: Cause::Started };
         let mut raft = Self {
-            ballot: if term > ballot.term { Ballot::unvoted(term) } else { ballot },
+            ballot: if term > ballot.term || mutated("vote-forgotten") { Ballot::unvoted(term) } else { ballot },
             log,
             durable,
             missing,
@@ -133,7 +135,7 @@ impl<P: Payload> Raft<P> {
             // A question about the future changes nothing here.
             Message::AskPreVote { last } => return self.pre_vote_asked(from, term, *last),
             // Whoever hears a leader does not let a candidate depose it, whatever its term.
-            Message::AskVote { transfer: false, .. } if self.protects_leader_from(from) => {
+            Message::AskVote { transfer: false, .. } if self.protects_leader_from(from) && !mutated("R9") => {
                 return self.refuse_vote(from, term, VoteRefusal::LeaderAlive(self.leader()));
             }
             _ => {}
@@ -156,7 +158,7 @@ impl<P: Payload> Raft<P> {
     fn receive_from_earlier_term(&mut self, envelope: &Envelope<P>) {
         let Envelope { from, term, ref message, .. } = *envelope;
         match message {
-            Message::Append { .. } | Message::Heartbeat { .. } => {
+            Message::Append { .. } | Message::Heartbeat { .. } if !mutated("silent-to-the-past") => {
                 self.send(from, Message::Overtaken, Gate::Now);
             }
             Message::AskPreVote { .. } => {
@@ -240,6 +242,15 @@ impl<P: Payload> Raft<P> {
             }
         }
         self.commit = index;
+    }
+
+    /// The membership by whose majorities this member decides: the newest in its log, committed or not.
+    pub(crate) fn deciding_membership(&self) -> &Membership {
+        let alone = |before: &Membership| before.all_voters().len() == 1;
+        if mutated("R4") || mutated("R7") && alone(self.log.membership_at(self.commit)) {
+            return self.log.membership_at(self.commit);
+        }
+        self.log.membership()
     }
 
     /// Whether an entry of the present term is committed: only then a leader knows all that is.

@@ -13,6 +13,7 @@ use std::collections::VecDeque;
 use crate::drain::Gate;
 use crate::effects::Refusal;
 use crate::message::Message;
+use crate::mutants::mutated;
 use crate::quorum;
 use crate::raft::Raft;
 use crate::roles::Post;
@@ -68,13 +69,13 @@ impl<P: Payload> Raft<P> {
     /// Begins a round for the reads that came since the last drain.
     pub(crate) fn cut_read_round(&mut self) {
         let commit = self.commit_id();
-        let allowed = self.has_committed_in_term();
+        let allowed = self.has_committed_in_term() || mutated("R18");
         let Some(leader) = self.leading() else { return };
         if !allowed || leader.reads.waiting.is_empty() {
             return;
         }
         let reads = &mut leader.reads;
-        reads.issued += 1;
+        reads.issued += u64::from(!mutated("R10") || reads.issued == 0);
         let tags = std::mem::take(&mut reads.waiting);
         reads.rounds.push_back(Round { number: reads.issued, index: commit.index, tags });
         let heartbeat = Message::Heartbeat { commit, round: reads.issued };

@@ -19,6 +19,7 @@ use crate::drain::Gate;
 use crate::effects::Refusal;
 use crate::membership::Membership;
 use crate::message::Message;
+use crate::mutants::mutated;
 use crate::progress::Peer;
 use crate::quorum;
 use crate::raft::Raft;
@@ -45,7 +46,7 @@ impl<P: Payload> Raft<P> {
         if let Some(transfer) = &leader.transfer {
             return Some(Refusal::Transferring { to: transfer.to });
         }
-        if !self.has_committed_in_term() {
+        if !self.has_committed_in_term() && !mutated("R3") {
             return Some(Refusal::NotReady);
         }
         if self.is_changing() {
@@ -65,7 +66,7 @@ impl<P: Payload> Raft<P> {
 
     /// Whether a change is not through yet.
     fn is_changing(&self) -> bool {
-        self.log.membership().is_joint() || self.log.membership_index() > self.commit
+        self.log.membership().is_joint() || (self.log.membership_index() > self.commit && !mutated("two-changes"))
     }
 
     /// Whether `id` is this member, or in contact and caught up.

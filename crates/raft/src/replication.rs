@@ -11,6 +11,7 @@ use crate::drain::{Gate, Owed};
 use crate::effects::{Rearm, Refusal};
 use crate::log::Log;
 use crate::message::{Envelope, Message};
+use crate::mutants::mutated;
 use crate::progress::{Flow, Peer};
 use crate::quorum;
 use crate::raft::Raft;
@@ -137,12 +138,13 @@ impl<P: Payload> Raft<P> {
         let Post::Leader(leader) = &self.post else {
             return;
         };
-        let (own, durable) = (self.config.id, self.durable.to());
+        let own = self.config.id;
+        let durable = if mutated("R17") { self.log.last().index } else { self.durable.to() };
         let held = |id| {
             if id == own { durable } else { leader.peers.get(&id).map_or(Index::ZERO, Peer::matched) }
         };
-        let agreed = quorum::agreed(self.log.membership(), held);
-        if agreed > self.commit && self.log.term_at(agreed) == Some(self.ballot.term) {
+        let agreed = quorum::agreed(self.deciding_membership(), held);
+        if agreed > self.commit && (self.log.term_at(agreed) == Some(self.ballot.term) || mutated("R1")) {
             self.commit_to(agreed);
             self.go_on_with_change();
         }

@@ -5,6 +5,7 @@
 use crate::cause::{Cause, Event};
 use crate::effects::Refusal;
 use crate::message::is_sound_id;
+use crate::mutants::mutated;
 use crate::raft::Raft;
 use crate::roles::Post;
 use crate::types::{Index, LogId, NodeId, Payload, SnapshotMeta, Term};
@@ -32,7 +33,8 @@ impl<P: Payload> Raft<P> {
             self.commit_to(last.index);
             self.log.rebase(meta);
         } else {
-            self.durable.cut(self.log.base().index);
+            let kept = if mutated("snapshot-vouches-for-tail") { last.index } else { self.log.base().index };
+            self.durable.cut(kept);
             self.log.rebase(meta);
             self.commit_to(last.index);
         }

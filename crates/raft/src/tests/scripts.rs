@@ -92,8 +92,12 @@ enum Verb {
     },
     /// What is on the wire. `wire`
     Wire,
-    /// The disks of these finish their writes. `write 1 2`
-    Write(Vec<u64>),
+    /// The disks of these finish their writes, or so many of them. `write 1 2 count=1`
+    Write {
+        ids: Vec<u64>,
+        #[arg(key)]
+        count: Option<usize>,
+    },
     /// Messages, writes and snapshots go on until there are none. `settle`
     Settle,
     /// Everything between the first and these is lost from now on. `cut 1 2 3`
@@ -196,9 +200,12 @@ impl Script {
         shown + &render::effects(NodeId(to), &effects)
     }
 
-    fn write(&mut self, id: NodeId) -> String {
+    fn write(&mut self, id: NodeId, most: usize) -> String {
         let mut shown = String::new();
-        while self.cluster().members[&id].disk.pending() > 0 {
+        for _ in 0..most {
+            if self.cluster().members[&id].disk.pending() == 0 {
+                break;
+            }
             let effects = self.cluster().write(id);
             shown += &render::effects(id, &effects);
         }
@@ -212,7 +219,7 @@ impl Script {
             for id in self.ids() {
                 if !self.stalled.contains(&id) && self.cluster().members[&id].disk.pending() > 0 {
                     busy = true;
-                    shown += &self.write(id);
+                    shown += &self.write(id, usize::MAX);
                 }
             }
             if !self.cluster().wire.is_empty() {
@@ -401,7 +408,10 @@ impl goldenscript::Runner for Script {
             }
             Verb::DeliverTogether(to) => self.deliver_together(*to),
             Verb::Wire => self.cluster().wire.iter().map(|envelope| render::envelope("⋯", envelope)).collect(),
-            Verb::Write(ids) => ids.iter().map(|&id| self.write(NodeId(id))).collect(),
+            Verb::Write { ids, count } => {
+                let most = count.unwrap_or(usize::MAX);
+                ids.iter().map(|&id| self.write(NodeId(id), most)).collect()
+            }
             Verb::Settle => self.settle(),
             Verb::LoseSnapshots => {
                 let count = self.cluster().snapshots.len();
