@@ -18,6 +18,7 @@ pub mod coverage;
 pub mod disk;
 pub mod fault;
 pub mod invariants;
+pub mod model;
 pub mod network;
 pub mod plan;
 pub mod registers;
