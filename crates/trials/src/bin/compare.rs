@@ -49,6 +49,9 @@ async fn main() -> anyhow::Result<()> {
     conclave.stop()?;
     let folder = tempfile::tempdir()?;
     let peers = Peers::start(folder.path())?;
+    for address in &peers.clients {
+        serves(address).await?;
+    }
     let theirs = run_all(&peers.clients).await.context("etcd")?;
     drop(peers);
 
@@ -116,6 +119,21 @@ async fn ask(mut client: Client, number: usize, writes: bool, until: Instant) ->
         took.push(begin.elapsed());
     }
     Ok(took)
+}
+
+/// Waits until this member of etcd answers.
+async fn serves(address: &str) -> anyhow::Result<()> {
+    let asked = async {
+        loop {
+            let answer = async { Client::connect([address], None).await?.get("ready", None).await };
+            if answer.await.is_ok() {
+                return;
+            }
+            // It says nothing when it is ready: it has to be asked again.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(conclave_trials::PATIENCE, asked).await.with_context(|| format!("{address} does not serve"))
 }
 
 /// Three members of etcd, stopped when dropped.
