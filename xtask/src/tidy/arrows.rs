@@ -19,7 +19,7 @@ enum Outside {
     Reasoned,
 }
 
-const ROOMS: [Room; 10] = [
+const ROOMS: [Room; 11] = [
     Room { name: "conclave-raft", may_know: &[], outside: Outside::Nothing },
     Room { name: "conclave-log", may_know: &[], outside: Outside::FewAndNotAsync },
     Room { name: "conclave-state", may_know: &[], outside: Outside::FewAndNotAsync },
@@ -28,11 +28,20 @@ const ROOMS: [Room; 10] = [
         may_know: &["conclave-raft", "conclave-log", "conclave-state"],
         outside: Outside::Reasoned,
     },
-    Room { name: "conclave-etcd", may_know: &["conclave-node", "conclave-state"], outside: Outside::Reasoned },
-    Room { name: "conclave-zookeeper", may_know: &["conclave-node", "conclave-state"], outside: Outside::Reasoned },
+    Room { name: "conclave-tls", may_know: &[], outside: Outside::Reasoned },
+    Room {
+        name: "conclave-etcd",
+        may_know: &["conclave-node", "conclave-state", "conclave-tls"],
+        outside: Outside::Reasoned,
+    },
+    Room {
+        name: "conclave-zookeeper",
+        may_know: &["conclave-node", "conclave-state", "conclave-tls"],
+        outside: Outside::Reasoned,
+    },
     Room {
         name: "conclave",
-        may_know: &["conclave-node", "conclave-etcd", "conclave-zookeeper"],
+        may_know: &["conclave-node", "conclave-etcd", "conclave-zookeeper", "conclave-tls"],
         outside: Outside::Reasoned,
     },
     Room {
