@@ -27,7 +27,34 @@ pub struct Coverage {
     situations: BTreeMap<(Fault, Situation), u64>,
 }
 
+/// What must have happened in every run of many seeds: a run without it has shown nothing about it.
+const ESSENTIAL: &[&str] = &[
+    "deaths during a write",
+    "elections won",
+    "entries decided",
+    "entries overwritten",
+    "leases expired",
+    "log failures",
+    "reads answered",
+    "registers found linearizable by search",
+    "requests acknowledged",
+    "requests not applied",
+    "requests of unknown outcome",
+    "requests refused",
+    "snapshots received",
+    "starts from a snapshot",
+    "starts killed",
+];
+
 impl Coverage {
+    /// What never happened, though it should in every run of many seeds.
+    #[must_use]
+    pub fn never(&self) -> Vec<&'static str> {
+        let essential = ESSENTIAL.iter().copied().filter(|name| self.of(name) == 0);
+        let faults = Fault::ALL.iter().filter(|fault| self.of_fault(**fault) == 0).map(|fault| fault.name());
+        essential.chain(faults).collect()
+    }
+
     /// Counts one.
     pub fn count(&mut self, name: &'static str) {
         self.add(name, 1);

@@ -17,8 +17,12 @@ Simulates a whole ensemble, deterministically, under faults, and checks it after
   --minutes M        stop after M minutes
   --simulate S       let the faults of each seed last S simulated seconds (default: 30 to 120, drawn from the seed)
 
-Prints what was covered. Exits with 1 at the first violation, after saying how to repeat it.
+Prints what was covered. Exits with 1 at the first violation, after saying how to repeat it; and after 100 seeds or
+more in which something never happened that should have.
 ";
+
+/// In so many seeds everything must happen that can; a run in which something did not counts as failed.
+const SEEDS_TO_SEE_ALL: u64 = 100;
 
 thread_local! {
     /// The command that repeats what is running, for the case that the code under test panics.
@@ -111,7 +115,12 @@ fn run(wishes: Wishes) -> io::Result<bool> {
     let hours = simulated.as_secs_f64() / 3600.0;
     let took = started.elapsed();
     say(&format!("{coverage}no violation; {hours:.2} simulated ensemble-hours in {took:.1?}\n"))?;
-    Ok(true)
+    let never = coverage.never();
+    let many = coverage.of("seeds") >= SEEDS_TO_SEE_ALL;
+    if many && !never.is_empty() {
+        say(&format!("the run proves little, for these never happened: {}\n", never.join(", ")))?;
+    }
+    Ok(!many || never.is_empty())
 }
 
 fn replay(seed: u64, seconds: Option<u64>) -> String {

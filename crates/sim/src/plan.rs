@@ -124,11 +124,19 @@ impl Plan {
 }
 
 impl ClientPlan {
+    /// How many requests a second all clients together ask at most, about. More would make the seed no better, only
+    /// longer to run.
+    const REQUESTS_PER_SECOND: u64 = 400;
+
     fn draw(chance: &mut Chance) -> ClientPlan {
+        let count = chance.between(2, 8);
+        let window = chance.magnitude(1, 12);
+        // A client that wakes asks half of its window on average, and wakes twice in its longest pause.
+        let pause_min = (count * window * SECOND / Self::REQUESTS_PER_SECOND).min(400 * MILLISECOND);
         ClientPlan {
-            count: u32::try_from(chance.between(2, 8)).expect("a few"),
-            pause: chance.magnitude(20 * MILLISECOND, 500 * MILLISECOND),
-            window: chance.magnitude(1, 12).try_into().expect("a few"),
+            count: u32::try_from(count).expect("a few"),
+            pause: chance.magnitude(pause_min.max(20 * MILLISECOND), 500 * MILLISECOND),
+            window: usize::try_from(window).expect("a few"),
             registers: [1, 2, 3].map(|_| u16::try_from(chance.between(2, 12)).expect("a few")),
             weights: Weights {
                 put: chance.between(1, 30),
