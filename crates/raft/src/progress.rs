@@ -14,8 +14,9 @@
 //! - *Stream* sends ahead of the answers, within a window of bytes and messages.
 //! - *Snapshot* waits for the driver to deliver a snapshot.
 //!
-//! `matched` is what the peer's disk is known to share with the leader's log in this term. It never goes
-//! back, and nothing that is tried or guessed ever enters it: only `next` is a guess.
+//! `matched` is what the peer's disk is known to share with the leader's log in this term. Nothing that is tried or
+//! guessed ever raises it: only `next` is a guess. It goes back in one case only: the peer says that it does not hold
+//! that very place any more, which is what a member says whose disk was damaged.
 
 use std::collections::VecDeque;
 
@@ -26,7 +27,7 @@ use crate::types::Index;
 /// See the file's head.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Peer {
-    /// Its log equals the leader's up to here, durably. Never goes back.
+    /// Its log equals the leader's up to here, durably. Goes back only when the peer itself says so.
     matched: Index,
     /// How entries flow to it.
     pub(crate) flow: Flow,
@@ -159,6 +160,8 @@ impl Peer {
             Flow::Snapshot => false,
         };
         if concerns_now {
+            // What it acknowledged is gone from its disk. It says so honestly, and to count on less is always safe.
+            self.matched = if previous <= self.matched { self.matched.min(agree) } else { self.matched };
             self.matched = if mutated("R2") { agree } else { self.matched };
             let next = agree.next().min(previous).max(self.matched.next());
             self.flow = Flow::Probe { next, waiting: false, again: false };
