@@ -44,7 +44,9 @@ impl State {
                 Edit::Put { table, .. } | Edit::Delete { table, .. } if self.catalog.position(table).is_none() => {
                     return Err(Malformed::UnknownTable(table));
                 }
-                Edit::Put { .. } | Edit::Delete { .. } if !delta.claims_revision() => {
+                Edit::Put { table, .. } | Edit::Delete { table, .. }
+                    if !delta.claims_revision() && self.catalog.is_versioned(table) =>
+                {
                     return Err(Malformed::Unclaimed);
                 }
                 Edit::Put { key, value, .. } if key.len() + value.len() > MAX_ROW_BYTES => {

@@ -76,8 +76,8 @@ pub enum Malformed {
     /// A row above [`MAX_ROW_BYTES`].
     #[error("the delta puts a row of {0} bytes, the limit is {MAX_ROW_BYTES}")]
     Oversized(usize),
-    /// A row is changed without a revision.
-    #[error("the delta changes a row but claims no revision")]
+    /// A row of a versioned table is changed without a revision.
+    #[error("the delta changes a versioned row but claims no revision")]
     Unclaimed,
     /// It was prepared on another state than this one.
     #[error("the delta was prepared on revision {prepared_on}, this state is at {revision}")]

@@ -5,7 +5,8 @@
 //!
 //! - `hash` is the sum over all live rows and all leases;
 //! - the lease index holds exactly the live rows that name a lease;
-//! - a revision is claimed before the first row changes, and its changes enter the feed together, by `seal`.
+//! - a revision is claimed before the first row of a versioned table changes, and its changes enter the feed together,
+//!   by `seal`.
 //!
 //! It knows nothing of encodings and decides nothing.
 
@@ -13,7 +14,7 @@ use crate::feed::{Change, ChangeKind};
 use crate::hash::KeyHash;
 use crate::key::Key;
 use crate::lease::{Lease, LeaseId};
-use crate::state::State;
+use crate::state::{FIRST_REVISION, State};
 use crate::table::{History, TableId};
 
 /// Changes of the revision that is being written, on their way to the feed.
@@ -28,6 +29,12 @@ impl State {
         self.revision += 1;
     }
 
+    /// At which revision a row of this table changes now. Unversioned rows stay at the first one for ever, so that it
+    /// makes no difference whether the transaction claims a revision before or after it writes them.
+    fn revision_of(&self, table: TableId) -> u64 {
+        if self.catalog.is_versioned(table) { self.revision } else { FIRST_REVISION }
+    }
+
     pub(crate) fn edit_put(
         &mut self,
         pending: &mut Pending,
@@ -36,7 +43,7 @@ impl State {
         value: &[&[u8]],
         lease: LeaseId,
     ) {
-        let (revision, position) = (self.revision, self.position(table));
+        let (revision, position) = (self.revision_of(table), self.position(table));
         let replaced = self.tables[position].put(key, value, lease, revision);
         let key_hash = KeyHash::new(table, key);
         let mut before_lease = LeaseId::NONE;
@@ -46,6 +53,9 @@ impl State {
         }
         self.hash.add_row(key_hash, &replaced.after);
         self.leases.reattach(before_lease, lease, table, key);
+        if !self.catalog.is_versioned(table) {
+            return;
+        }
         pending.changes.push(Change {
             revision,
             table,
@@ -57,12 +67,15 @@ impl State {
     }
 
     pub(crate) fn edit_delete(&mut self, pending: &mut Pending, table: TableId, key: &[u8]) {
-        let (revision, position) = (self.revision, self.position(table));
+        let (revision, position) = (self.revision_of(table), self.position(table));
         let Some(before) = self.tables[position].delete(key, revision) else {
             return;
         };
         self.hash.subtract_row(KeyHash::new(table, key), &before);
         self.leases.reattach(before.lease(), LeaseId::NONE, table, key);
+        if !self.catalog.is_versioned(table) {
+            return;
+        }
         pending.changes.push(Change {
             revision,
             table,

@@ -51,7 +51,7 @@ impl Change {
     fn weight(&self, history: History) -> u64 {
         let row = match history {
             History::Kept => &self.before,
-            History::EventsOnly => &self.after,
+            History::EventsOnly | History::Unversioned => &self.after,
         };
         let row = row.as_ref().map_or(0, |row| row.encoded().len());
         CHANGE_OVERHEAD_BYTES + (self.key.len() + row) as u64

@@ -258,6 +258,11 @@ impl State {
         self.catalog.position(table).unwrap_or_else(|| panic!("table {table} was not declared"))
     }
 
+    /// Whether a change of this table's rows is a revision.
+    pub(crate) fn is_versioned(&self, table: TableId) -> bool {
+        self.catalog.specs()[self.position(table)].history != History::Unversioned
+    }
+
     fn table(&self, table: TableId) -> &Table {
         &self.tables[self.position(table)]
     }

@@ -32,6 +32,9 @@ pub enum History {
     Kept,
     /// Only the feed remembers: changes tell what happened and the row after it. No reads at old revisions.
     EventsOnly,
+    /// Nothing: a change of a row is no revision, and enters no feed. For settings beside the data, whose change no
+    /// reader of the data is to notice.
+    Unversioned,
 }
 
 /// What a protocol says of a table.
@@ -82,6 +85,11 @@ impl Catalog {
         let position = self.position(id).expect("a change is of a declared table");
         self.specs[position].history
     }
+
+    /// Whether a change of a declared table's rows is a revision.
+    pub(crate) fn is_versioned(&self, id: TableId) -> bool {
+        self.history(id) != History::Unversioned
+    }
 }
 
 /// The rows of one table. Clone is two pointers.
@@ -104,7 +112,7 @@ impl Table {
     pub(crate) fn new(history: History) -> Table {
         let past = match history {
             History::Kept => Some(Past::default()),
-            History::EventsOnly => None,
+            History::EventsOnly | History::Unversioned => None,
         };
         Table { rows: Tree::new(), past, bytes: 0 }
     }

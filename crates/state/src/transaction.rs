@@ -1,6 +1,6 @@
 //! The leader's pen: every write goes into the state and into the delta in one step.
 //!
-//! A transaction reads its own writes and has at most one revision, claimed by its first row change. Rolling back to
+//! A transaction reads its own writes and has at most one revision, claimed by its first change of a versioned row. Rolling back to
 //! a savepoint puts an earlier clone of the state back and cuts the delta: there is no undo code. A transaction that
 //! wrote must be finished, since its delta is the only way for other members to learn of it.
 //!
@@ -81,7 +81,7 @@ impl<'a> Transaction<'a> {
             lease == LeaseId::NONE || self.state.lease(lease).is_some(),
             "a row is attached to lease {lease}, which does not exist"
         );
-        self.revision();
+        self.open_for(table);
         self.draft.put(table, key, value, lease);
         self.state.edit_put(&mut self.pending, table, key, value, lease);
     }
@@ -94,7 +94,7 @@ impl<'a> Transaction<'a> {
         if self.state.get(table, key).is_none() {
             return false;
         }
-        self.revision();
+        self.open_for(table);
         self.draft.delete(table, key);
         self.state.edit_delete(&mut self.pending, table, key);
         true
@@ -189,6 +189,15 @@ impl<'a> Transaction<'a> {
         // From here on there is nothing left that dropping could lose.
         self.prepared_on = self.state.revision;
         Some(Bytes::from(std::mem::take(&mut self.draft).finish(claimed)))
+    }
+
+    /// Rows change at a revision of their own, except where a table is unversioned.
+    fn open_for(&mut self, table: TableId) {
+        if self.state.is_versioned(table) {
+            self.revision();
+        } else {
+            self.open();
+        }
     }
 
     fn claimed(&self) -> bool {

@@ -211,5 +211,6 @@ pub(super) fn history_code(history: History) -> u8 {
     match history {
         History::Kept => 0,
         History::EventsOnly => 1,
+        History::Unversioned => 2,
     }
 }

@@ -9,6 +9,7 @@ mod rows;
 mod script;
 mod snapshot;
 mod timeline;
+mod unversioned;
 
 use proptest::prelude::ProptestConfig;
 
