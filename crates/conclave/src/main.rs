@@ -6,6 +6,8 @@
 //! | [`serve`] | one member: binds its ports, starts the member's room and the protocols, stops them in order |
 //! | [`admin`] | the HTTP address of a member: health, metrics, status |
 //! | [`dev`] | a whole ensemble on this machine, as processes of this same binary |
+//! | [`member`] | who belongs to the ensemble, and changes of it |
+//! | [`ask`] | asking an admin address |
 //! | [`why`] | the members' diaries as one story: why did the leader change? |
 //! | [`moment`] | dates, times of day and spans for people |
 //! | [`life`] | ties a process's life to its parent's |
@@ -14,11 +16,13 @@
 //! It wires rooms together and decides nothing about consensus, storage or protocols.
 
 mod admin;
+mod ask;
 mod config;
 mod dev;
 mod life;
 mod listen;
 mod logging;
+mod member;
 mod moment;
 mod screen;
 mod serve;
@@ -46,6 +50,8 @@ enum Command {
     Serve(serve::Arguments),
     /// Tell why the leader changed, from the diaries of all members
     Why(why::Arguments),
+    /// List, add, promote, remove and update members, or choose who leads
+    Member(member::Arguments),
     /// List the configuration's keys, or check a file
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -87,6 +93,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             arguments.life.bind_to_parent()?;
             runtime()?.block_on(serve::run(arguments))
         }
+        Command::Member(arguments) => runtime()?.block_on(member::run(arguments)),
         Command::Why(arguments) => runtime()?.block_on(why::run(arguments)),
         Command::Config(ConfigCommand::Keys { markdown }) => {
             screen::print(&if markdown { config::page() } else { config::listing() });

@@ -41,11 +41,13 @@ impl Live {
     async fn start() -> Live {
         let data = tempfile::tempdir().unwrap();
         let peer = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string();
-        let address = MemberAddress { id: NodeId(1), name: "m1".to_owned(), peer, client: BTreeMap::new() };
+        let address =
+            MemberAddress { id: NodeId(1), name: "m1".to_owned(), peer, client: BTreeMap::new(), priority: 0 };
         let member_options = node::Options {
             ensemble: "live".to_owned(),
             id: NodeId(1),
             members: vec![address],
+            join: false,
             listen_peer: None,
             data: data.path().to_owned(),
             timing: node::Timing::default(),

@@ -4,6 +4,8 @@
 //! (`record`) and the peers (`wire`) speak of; it may not know sockets or files. Whatever is read here may be
 //! garbage: every reader answers `None`, never panics, and allocates no more than its input is long.
 
+use std::collections::BTreeMap;
+
 use bytes::{BufMut, Bytes, BytesMut};
 use raft::{Ballot, Body, Entry, Index, Learner, LogId, Membership, NodeId, SnapshotMeta, Term};
 
@@ -60,6 +62,20 @@ impl Writer {
         }
     }
 
+    pub(crate) fn text(&mut self, value: &str) {
+        self.count(value.len());
+        self.length += value.len();
+        self.fields.put_slice(value.as_bytes());
+    }
+
+    pub(crate) fn texts(&mut self, values: &BTreeMap<String, String>) {
+        self.count(values.len());
+        for (key, value) in values {
+            self.text(key);
+            self.text(value);
+        }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.length
     }
@@ -97,6 +113,9 @@ impl Writer {
             self.u64(id.0);
             self.u8(priority);
         }
+        self.count(membership.notes.len());
+        self.length += membership.notes.len();
+        self.fields.put_slice(&membership.notes);
     }
 
     pub(crate) fn snapshot_meta(&mut self, meta: &SnapshotMeta) {
@@ -173,6 +192,15 @@ impl Reader {
         self.take(length)
     }
 
+    pub(crate) fn text(&mut self) -> Option<String> {
+        String::from_utf8(self.payload()?.to_vec()).ok()
+    }
+
+    pub(crate) fn texts(&mut self) -> Option<BTreeMap<String, String>> {
+        let count = self.count(8)?;
+        (0..count).map(|_| Some((self.text()?, self.text()?))).collect()
+    }
+
     /// The value, if nothing follows it.
     pub(crate) fn end<T>(self, value: T) -> Option<T> {
         self.bytes.is_empty().then_some(value)
@@ -206,6 +234,7 @@ impl Reader {
         for _ in 0..self.count(9)? {
             membership.priorities.insert(self.node()?, self.u8()?);
         }
+        membership.notes = self.payload()?[..].into();
         membership.validate().is_ok().then_some(membership)
     }
 

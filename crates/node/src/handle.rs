@@ -18,7 +18,7 @@ use crate::hub::{Hub, Mailbox};
 use crate::member::{Answer, Event, RequestTag};
 use crate::shell::diary::Shelf;
 use crate::shell::inbox::{Inbox, Posted};
-use crate::{Diary, Failure, Limits, ProtocolId, Reason, Status};
+use crate::{Change, Diary, Failure, Limits, Members, NodeId, ProtocolId, Reason, Refused, Status};
 
 /// The committed state at one moment, shared by all readers. Reading it takes no lock and delays nobody.
 pub struct View {
@@ -28,6 +28,8 @@ pub struct View {
     pub index: u64,
     /// The term this member was in.
     pub term: u64,
+    /// Who belongs to the ensemble after that entry.
+    pub members: Arc<Members>,
 }
 
 impl Deref for View {
@@ -54,6 +56,15 @@ pub struct Reply {
     pub bytes: Bytes,
     /// A state in which the request's entry is applied.
     pub view: Arc<View>,
+}
+
+/// A change of the membership that is certain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changed {
+    /// The member that the change is about.
+    pub member: NodeId,
+    /// The membership, with the change in it.
+    pub members: Arc<Members>,
 }
 
 /// A lease that was kept alive.
@@ -177,6 +188,45 @@ impl Handle {
             |answer, _| match answer {
                 Answer::Lease(found) => found,
                 other => unreachable!("a question for a lease is answered with one, not {other:?}"),
+            },
+        )
+    }
+
+    /// Who belongs to the ensemble, not older than this call. What this member knows without asking the leader is
+    /// [`View::members`].
+    pub fn members(&self) -> Pending<Arc<Members>> {
+        self.post(0, |tag| Event::Barrier { tag }, |_, view| view.members.clone())
+    }
+
+    /// Changes who belongs to the ensemble; the leader decides, wherever it is. Resolves once the change is certain
+    /// and applied here. A change of voters may still be finishing by itself then.
+    ///
+    /// # Errors
+    /// The outer error is the member's own, as for [`Handle::submit`]; the inner one is the leader's refusal.
+    pub fn change_members(&self, change: Change) -> Pending<Result<Changed, Refused>> {
+        self.post(
+            0,
+            |tag| Event::Change { tag, change },
+            |answer, view| match answer {
+                Answer::Changed { member } => Ok(Changed { member, members: view.members.clone() }),
+                Answer::Refused(refused) => Err(refused),
+                other => unreachable!("a change of the membership is not answered with {other:?}"),
+            },
+        )
+    }
+
+    /// Hands leadership over, to a member or to whoever is best placed; resolves with whoever leads then.
+    ///
+    /// # Errors
+    /// As [`Handle::change_members`].
+    pub fn transfer_leadership(&self, to: Option<NodeId>) -> Pending<Result<NodeId, Refused>> {
+        self.post(
+            0,
+            |tag| Event::Lead { tag, to },
+            |answer, _| match answer {
+                Answer::Led { by } => Ok(by),
+                Answer::Refused(refused) => Err(refused),
+                other => unreachable!("a hand-over is not answered with {other:?}"),
             },
         )
     }

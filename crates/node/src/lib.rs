@@ -19,6 +19,7 @@
 //! decisions) and use it through [`Handle`] (their front ends).
 
 mod batch;
+mod change;
 mod clock;
 mod codec;
 mod diary;
@@ -31,22 +32,25 @@ mod message;
 mod options;
 mod protocol;
 mod record;
+mod roster;
 mod shell;
 mod status;
 mod wire;
 
 pub use batch::Batch;
+pub use change::{Change, Refused};
 pub use clock::Now;
 pub use diary::{Diary, DiaryEntry, DiaryKind, DiskFacts, Facts, PeerFacts};
 pub use failure::{Failure, Reason};
 pub use fold::{Fold, Unfoldable};
-pub use handle::{Handle, Pending, Remaining, Renewed, Reply, StreamId, View};
+pub use handle::{Changed, Handle, Pending, Remaining, Renewed, Reply, StreamId, View};
 pub use hub::{Delivery, Interest, Mailbox, Watched};
 pub use message::{Decline, Outcome, PeerMessage, Question};
 pub use options::{Limits, MemberAddress, Options, Timing};
 pub use protocol::{Context, Protocol, ProtocolId};
 pub use raft::{Lane, NodeId};
 pub use record::{decode_record, encode_records};
+pub use roster::{MemberEntry, Members};
 pub use shell::diary::read_diary;
 pub use shell::{Fatal, RecoveryError, Running, StartError, start};
 // The half of the shell that knows files but no threads: the simulator runs it over disks in memory.

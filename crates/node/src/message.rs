@@ -6,7 +6,7 @@ use raft::{Entry, Envelope, Lane, Message};
 use state::LeaseId;
 
 use crate::handle::Remaining;
-use crate::{Batch, ProtocolId};
+use crate::{Batch, Change, NodeId, ProtocolId, Refused};
 
 /// One message between two members.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,6 +72,20 @@ pub enum Question {
         /// Whether its time begins anew.
         renew: bool,
     },
+    /// Change who belongs to the ensemble.
+    Change(Change),
+    /// Hand leadership over.
+    Lead {
+        /// To whom; `None`: to whoever is best placed.
+        to: Option<NodeId>,
+    },
+}
+
+impl Question {
+    /// Whether deciding it twice could matter.
+    pub(crate) fn is_decision(&self) -> bool {
+        matches!(self, Question::Decide { .. } | Question::Change(_))
+    }
 }
 
 /// The leader's answer to a [`Question`].
@@ -94,6 +108,20 @@ pub enum Outcome {
         /// What is left of it.
         found: Option<Remaining>,
     },
+    /// The membership was changed, for certain; the change is applied with the entry at `index`.
+    Changed {
+        /// The entry that changed it.
+        index: u64,
+        /// The member that the change is about.
+        member: NodeId,
+    },
+    /// Leadership is where it was wished to be.
+    Led {
+        /// Who leads.
+        by: NodeId,
+    },
+    /// A change of the membership or of leadership is refused: nothing was changed.
+    Refused(Refused),
     /// The question was not taken: definitely nothing was applied.
     Declined(Decline),
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::NodeId;
+use crate::roster::Roster;
 
 /// Everything [`crate::start`] needs to know.
 #[derive(Clone, Debug)]
@@ -13,8 +14,12 @@ pub struct Options {
     pub ensemble: String,
     /// This member; one of `members`.
     pub id: NodeId,
-    /// The members the ensemble starts with, this one included; the same list on all of them.
+    /// The members the ensemble starts with, this one included; the same list on all of them. Once there is an
+    /// ensemble, its log says who belongs; then this is only where to look for the others, and what this member says
+    /// of itself.
     pub members: Vec<MemberAddress>,
+    /// This member is not one of those that found the ensemble: with an empty disk it waits until it is added.
+    pub join: bool,
     /// Where this member listens for its peers, if that differs from its address in `members`.
     pub listen_peer: Option<String>,
     /// The folder that holds the log, the snapshots and the member's identity.
@@ -26,9 +31,15 @@ pub struct Options {
 }
 
 impl Options {
-    /// Everybody votes at the start.
-    pub(crate) fn initial_membership(&self) -> raft::Membership {
-        raft::Membership::of_voters(self.members.iter().map(|member| member.id))
+    /// Everybody votes at the start, if this member is there at the start.
+    #[must_use]
+    pub fn initial_membership(&self) -> raft::Membership {
+        if self.join { raft::Membership::default() } else { Roster::founding(&self.members) }
+    }
+
+    /// What this member is told of itself.
+    pub(crate) fn own(&self) -> Option<&MemberAddress> {
+        self.members.iter().find(|member| member.id == self.id)
     }
 
     /// The timing as the pacer wants it.
@@ -54,6 +65,8 @@ pub struct MemberAddress {
     pub peer: String,
     /// Where clients reach it, by protocol name: `host:port`.
     pub client: BTreeMap<String, String>,
+    /// How much it is wished for as leader: higher is better, 0 is what everybody has without.
+    pub priority: u8,
 }
 
 /// Heartbeats and elections.
@@ -104,6 +117,8 @@ pub struct Limits {
     pub history_revisions: usize,
     /// Changes waiting in one mailbox; beyond it the watcher is told that its place is lost and reads history.
     pub mailbox_changes: usize,
+    /// Members without a vote; a further one is refused (`Refused::TooManyLearners`).
+    pub learners: usize,
     /// Bytes of one segment of the log.
     pub segment_bytes: u64,
     /// Bytes of log after which the member writes a snapshot and releases the log below it.
@@ -132,6 +147,7 @@ impl Default for Limits {
             history_bytes: 512 * 1024 * 1024,
             history_revisions: 1_000_000,
             mailbox_changes: 16 * 1024,
+            learners: 8,
             segment_bytes: 64 * 1024 * 1024,
             snapshot_log_bytes: 256 * 1024 * 1024,
         }

@@ -99,6 +99,8 @@ pub struct MemberStatus {
     pub client: BTreeMap<String, String>,
     /// Whether it has a vote.
     pub voter: bool,
+    /// How much it is wished for as leader.
+    pub priority: u8,
     /// Whether a connection to it stands (always true for this member itself).
     pub connected: bool,
     /// The last entry it is known to hold; only a leader knows.

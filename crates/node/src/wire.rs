@@ -10,7 +10,7 @@ use state::LeaseId;
 use crate::codec::{Reader, Writer};
 use crate::handle::Remaining;
 use crate::message::{Decline, Outcome, PeerMessage, Question};
-use crate::{Batch, ProtocolId};
+use crate::{Batch, Change, ProtocolId, Refused};
 
 /// Length and checksum.
 pub(crate) const FRAME_HEADER_BYTES: usize = 8;
@@ -265,6 +265,15 @@ fn write_question(writer: &mut Writer, question: &Question) {
             writer.u64(lease.0.cast_unsigned());
             writer.flag(*renew);
         }
+        Question::Change(change) => {
+            writer.u8(4);
+            change.write(writer);
+        }
+        Question::Lead { to } => {
+            writer.u8(5);
+            writer.flag(to.is_some());
+            writer.u64(to.map_or(0, |to| to.0));
+        }
     }
 }
 
@@ -273,6 +282,11 @@ fn read_question(reader: &mut Reader) -> Option<Question> {
         1 => Question::Decide { protocol: ProtocolId(reader.u8()?), request: reader.payload()? },
         2 => Question::Barrier,
         3 => Question::Lease { lease: read_lease(reader)?, renew: reader.flag()? },
+        4 => Question::Change(Change::read(reader)?),
+        5 => {
+            let (named, to) = (reader.flag()?, reader.node()?);
+            Question::Lead { to: named.then_some(to) }
+        }
         _ => return None,
     })
 }
@@ -304,6 +318,19 @@ fn write_outcome(writer: &mut Writer, outcome: &Outcome) {
             writer.u64(*bytes);
             writer.u64(*limit);
         }
+        Outcome::Changed { index, member } => {
+            writer.u8(7);
+            writer.u64(*index);
+            writer.u64(member.0);
+        }
+        Outcome::Led { by } => {
+            writer.u8(8);
+            writer.u64(by.0);
+        }
+        Outcome::Refused(refused) => {
+            writer.u8(9);
+            refused.write(writer);
+        }
     }
 }
 
@@ -319,6 +346,9 @@ fn read_outcome(reader: &mut Reader) -> Option<Outcome> {
         4 => Outcome::Declined(Decline::NotLeader),
         5 => Outcome::Declined(Decline::UnknownProtocol(ProtocolId(reader.u8()?))),
         6 => Outcome::Declined(Decline::TooLarge { bytes: reader.u64()?, limit: reader.u64()? }),
+        7 => Outcome::Changed { index: reader.u64()?, member: reader.node()? },
+        8 => Outcome::Led { by: reader.node()? },
+        9 => Outcome::Refused(Refused::read(reader)?),
         _ => return None,
     })
 }
@@ -377,6 +407,9 @@ mod tests {
             Question::Decide { protocol: ProtocolId(1), request: request.clone() },
             Question::Barrier,
             Question::Lease { lease: LeaseId(-5), renew: true },
+            Question::Change(Change::Remove { id: NodeId(4) }),
+            Question::Lead { to: None },
+            Question::Lead { to: Some(NodeId(4)) },
         ] {
             samples.push(PeerMessage::Ask { number: 11, term: 7, question });
         }
@@ -388,6 +421,9 @@ mod tests {
             Outcome::Declined(Decline::NotLeader),
             Outcome::Declined(Decline::UnknownProtocol(ProtocolId(3))),
             Outcome::Declined(Decline::TooLarge { bytes: 7, limit: 6 }),
+            Outcome::Changed { index: 9, member: NodeId(4) },
+            Outcome::Led { by: NodeId(4) },
+            Outcome::Refused(Refused::ChangeInFlight),
         ] {
             samples.push(PeerMessage::Tell { number: 11, outcome });
         }

@@ -1,5 +1,6 @@
 //! What the driver may look at between steps, without a full [`Status`](crate::Status). Changes nothing.
 
+use crate::membership::Membership;
 use crate::raft::Raft;
 use crate::types::{Entry, Index, LogId, Payload, SnapshotMeta};
 
@@ -14,6 +15,12 @@ impl<P: Payload> Raft<P> {
     #[must_use]
     pub fn accepts_proposals(&self) -> bool {
         self.accepts().is_ok()
+    }
+
+    /// The membership in force: the newest in the log, committed or not.
+    #[must_use]
+    pub fn membership(&self) -> &Membership {
+        self.log.membership()
     }
 
     /// How far entries were handed out to apply.

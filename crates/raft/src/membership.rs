@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display, Formatter};
+use std::sync::Arc;
 
 use crate::types::NodeId;
 
@@ -27,6 +28,9 @@ pub struct Membership {
     pub learners: BTreeMap<NodeId, Learner>,
     /// Who should lead, given the choice: higher is better, 0 for those not named.
     pub priorities: BTreeMap<NodeId, u8>,
+    /// What the driver keeps with the membership (names, addresses): it changes together with the rest, in one entry.
+    /// The core carries it along and never looks into it.
+    pub notes: Arc<[u8]>,
 }
 
 /// What is planned for a learner.

@@ -191,7 +191,7 @@ impl<P: Payload> Entry<P> {
         let body = match &self.body {
             Body::Noop => 0,
             Body::Command(payload) => payload.weight(),
-            Body::Membership(membership) => membership.members().len() * MEMBER_WEIGHT,
+            Body::Membership(membership) => membership.members().len() * MEMBER_WEIGHT + membership.notes.len(),
         };
         body.saturating_add(ENTRY_OVERHEAD)
     }

@@ -1,7 +1,8 @@
-//! The admin address of a member: `/health`, `/metrics`, `/status` and `/diary` by HTTP. It reads what the member
-//! tells of itself and changes nothing.
+//! The admin address of a member: `/health`, `/metrics`, `/status`, `/diary` and `/members` by HTTP. It reads what the
+//! member tells of itself; the only thing it changes is who belongs to the ensemble, and who leads it.
 
 mod diary;
+mod members;
 mod metrics;
 mod report;
 #[cfg(test)]
@@ -22,6 +23,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tracing::warn;
 
+pub(crate) use members::{MemberLine, MembersReport, Order};
 use report::Health;
 pub(crate) use report::{ChangeReport, MemberReport, Report};
 
@@ -78,6 +80,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/health/read", get(can_read))
         .route("/health/commit", get(can_commit))
         .route("/diary", get(diary))
+        .route("/members", get(members::list).post(members::order))
         .route("/metrics", get(metrics))
         .route("/status", get(status))
         .route("/status/follow", get(follow))
@@ -90,6 +93,7 @@ conclave admin address
   /health/alive    200 while the process answers
   /health/read     200 while reads are answered here, else 503
   /health/commit   200 while writes are committed through this member, else 503
+  /members         who belongs to the ensemble, as JSON; changed by POST, as `conclave member` does
   /metrics         OpenMetrics text
   /diary           what happened here and why, as a JSON array, the newest last; ?limit=N for the newest N (1000),
                    ?after=UNIX_MILLISECONDS for those behind a moment, to page on

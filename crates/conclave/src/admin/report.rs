@@ -41,6 +41,8 @@ pub(crate) struct MemberReport {
     pub(crate) peer: String,
     pub(crate) client: BTreeMap<String, String>,
     pub(crate) voter: bool,
+    #[serde(default)]
+    pub(crate) priority: u8,
     pub(crate) connected: bool,
     /// The last entry it is known to hold; only a leader knows.
     pub(crate) matched: Option<u64>,
@@ -86,6 +88,7 @@ impl Report {
                     peer: member.peer.clone(),
                     client: member.client.clone(),
                     voter: member.voter,
+                    priority: member.priority,
                     connected: member.connected,
                     matched: member.matched,
                 })

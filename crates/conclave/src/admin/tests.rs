@@ -13,6 +13,7 @@ fn member(id: u64, connected: bool, matched: Option<u64>) -> MemberStatus {
         peer: format!("127.0.0.1:727{id}"),
         client: BTreeMap::from([("etcd".to_owned(), format!("127.0.0.1:238{id}"))]),
         voter: true,
+        priority: 0,
         connected,
         matched,
     }

@@ -99,6 +99,7 @@ impl Reading<'_> {
         stated.insert(key.name);
         let text = match value.get_ref() {
             DeValue::String(text) => text.to_string(),
+            DeValue::Boolean(flag) if !key.kind.quoted() => flag.to_string(),
             DeValue::Integer(number) if number.radix() == 10 => number.as_str().to_owned(),
             other => {
                 let message = format!("{full} is a {}; allowed is {}", other.type_str(), key.kind.allowed());

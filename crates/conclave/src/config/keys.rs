@@ -27,6 +27,8 @@ pub(crate) enum Presence {
     Common,
     /// Without it, the member listens at its address in the list of members. Each member for itself.
     Listen,
+    /// It has a default. Each member for itself.
+    OwnDefault,
     /// It has a default. May be stated alike on all members.
     Default,
 }
@@ -85,6 +87,12 @@ pub(crate) const MEMBER_KEYS: &[Key<Member>] = &[
         Presence::Common,
         "Where probes, metrics and people reach it, by HTTP.",
     ),
+    key(
+        "members.priority",
+        Kind::Count(Number::Byte(|member| &mut member.priority), 0, 255),
+        Presence::Default,
+        "How much it is wished for as leader. A leader hands over to a healthy member of higher priority.",
+    ),
 ];
 
 /// All other keys.
@@ -101,6 +109,12 @@ pub(crate) const KEYS: &[Key<Configuration>] = &[
         Kind::Folder(|c| &mut c.data),
         Presence::Own,
         "The data folder. A relative path starts at the folder of the configuration file.",
+    ),
+    key(
+        "join",
+        Kind::Flag(|c| &mut c.join),
+        Presence::OwnDefault,
+        "This member is added to an ensemble that exists: with an empty data folder it waits for `conclave member add`. May stay when it was added.",
     ),
     key(
         "listen.peer",
@@ -209,6 +223,12 @@ pub(crate) const KEYS: &[Key<Configuration>] = &[
         Kind::Count(Number::Word(|c| &mut c.limits.mailbox_changes), 16, 16_777_216),
         Presence::Default,
         "Changes that may wait for one slow watcher. Beyond it the watcher catches up from history instead.",
+    ),
+    key(
+        "limits.learners",
+        Kind::Count(Number::Word(|c| &mut c.limits.learners), 1, 64),
+        Presence::Default,
+        "Members without a vote, those who are just catching up included. A further one is refused.",
     ),
     key(
         "limits.segment_bytes",
@@ -358,7 +378,7 @@ pub(crate) fn settable_on_all(name: &str, text: &str) -> Result<(), String> {
         }
         return Err(unknown(name));
     };
-    if matches!(key.presence, Presence::Own | Presence::Listen) {
+    if matches!(key.presence, Presence::Own | Presence::Listen | Presence::OwnDefault) {
         return Err(format!("{name} is chosen for each member and cannot be set on all"));
     }
     key.kind.read(&mut Configuration::default(), text).map_err(|problem| format!("{name} = {text:?} {problem}"))

@@ -29,6 +29,8 @@ pub(crate) struct Configuration {
     pub(crate) data: String,
     /// The folder of the configuration file, to which `data` is relative.
     pub(crate) base: PathBuf,
+    /// Whether this member is added to an ensemble that exists, and founds none.
+    pub(crate) join: bool,
     /// All members, this one included.
     pub(crate) members: Vec<Member>,
     /// Where this member listens, where that differs from its addresses in `members`; empty where it does not.
@@ -52,6 +54,8 @@ pub(crate) struct Member {
     pub(crate) name: String,
     /// Where others reach it.
     pub(crate) addresses: Addresses,
+    /// How much it is wished for as leader.
+    pub(crate) priority: u8,
 }
 
 /// One address (`host:port`) for each port of a member.
@@ -151,6 +155,7 @@ impl Configuration {
             ensemble: self.ensemble.clone(),
             id: node::NodeId(self.own().id),
             members: self.members.iter().map(Member::node_address).collect(),
+            join: self.join,
             listen_peer: (!stated.is_empty()).then(|| stated.clone()),
             data: self.data_folder(),
             timing: self.timing,
@@ -169,6 +174,7 @@ impl Member {
             name: self.name.clone(),
             peer: self.addresses.peer.clone(),
             client,
+            priority: self.priority,
         }
     }
 }

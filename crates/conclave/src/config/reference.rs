@@ -18,7 +18,7 @@ fn describe<T: Default>(keys: &'static [Key<T>]) -> impl Iterator<Item = Describ
         let default = match key.presence {
             Presence::Own | Presence::Common => "required".to_owned(),
             Presence::Listen => "the member's address".to_owned(),
-            Presence::Default => key.kind.show(&mut T::default()),
+            Presence::Default | Presence::OwnDefault => key.kind.show(&mut T::default()),
         };
         Described { name: key.name, allowed: key.kind.allowed(), default, help: key.help }
     })
@@ -91,6 +91,11 @@ heartbeat = \"50ms\"
 ```
 
 Times carry a unit (`ms`, `s`, `m`, `h`), sizes may (`B`, `KiB`, `MiB`, `GiB`); both stand between quotes.
+
+The list of members founds the ensemble, and tells a member where to look for the others. Once there is an ensemble, its
+log says who belongs: to add or remove a member, say so to the ensemble, with `conclave member` (see
+[membership.md](membership.md)), not in these files. A member whose own line here was changed tells the ensemble at its
+next start.
 ";
 
 /// The page `docs/configuration.md`.

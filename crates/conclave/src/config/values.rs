@@ -20,6 +20,8 @@ pub(crate) enum Kind<T> {
     Count(Number<T>, u64, u64),
     /// Free text, or nothing.
     OptionalText(fn(&mut T) -> &mut Option<String>),
+    /// Yes or no.
+    Flag(fn(&mut T) -> &mut bool),
 }
 
 /// The field that holds a number, by its width.
@@ -30,6 +32,8 @@ pub(crate) enum Number<T> {
     Word(fn(&mut T) -> &mut usize),
     /// A field of 32 bits.
     Half(fn(&mut T) -> &mut u32),
+    /// A field of 8 bits.
+    Byte(fn(&mut T) -> &mut u8),
     /// A field of 64 bits with a sign.
     Signed(fn(&mut T) -> &mut i64),
 }
@@ -41,6 +45,7 @@ impl<T> Number<T> {
             Number::Wide(field) => *field(target) = value,
             Number::Word(field) => *field(target) = usize::try_from(value).map_err(too_large)?,
             Number::Half(field) => *field(target) = u32::try_from(value).map_err(too_large)?,
+            Number::Byte(field) => *field(target) = u8::try_from(value).map_err(too_large)?,
             Number::Signed(field) => *field(target) = i64::try_from(value).map_err(too_large)?,
         }
         Ok(())
@@ -51,6 +56,7 @@ impl<T> Number<T> {
             Number::Wide(field) => *field(target),
             Number::Word(field) => *field(target) as u64,
             Number::Half(field) => u64::from(*field(target)),
+            Number::Byte(field) => u64::from(*field(target)),
             Number::Signed(field) => u64::try_from(*field(target)).unwrap_or(0),
         }
     }
@@ -73,6 +79,9 @@ impl<T> Kind<T> {
                 *field(target) = Some(within(read_time(text)?, *least, *most, show_time)?);
             }
             Kind::OptionalText(field) => *field(target) = Some(text.to_owned()),
+            Kind::Flag(field) => {
+                *field(target) = text.trim().parse().map_err(|_| "is neither true nor false".to_owned())?;
+            }
             Kind::Bytes(field, least, most) => {
                 field.set(target, within(read_bytes(text)?, *least, *most, show_bytes)?)?;
             }
@@ -90,6 +99,7 @@ impl<T> Kind<T> {
             Kind::Time(field, ..) => show_time(*field(target)),
             Kind::OptionalTime(field, _, _, without) => field(target).map_or_else(|| (*without).to_owned(), show_time),
             Kind::OptionalText(field) => field(target).clone().unwrap_or_else(|| "none".to_owned()),
+            Kind::Flag(field) => field(target).to_string(),
             Kind::Bytes(field, ..) => show_bytes(field.get(target)),
             Kind::Count(field, ..) => field.get(target).to_string(),
         }
@@ -102,6 +112,7 @@ impl<T> Kind<T> {
             Kind::Folder(_) => "a folder".to_owned(),
             Kind::Address(_) => "host:port".to_owned(),
             Kind::OptionalText(_) => "text".to_owned(),
+            Kind::Flag(_) => "true or false".to_owned(),
             Kind::Time(_, least, most) | Kind::OptionalTime(_, least, most, _) => {
                 format!("{} to {}", show_time(*least), show_time(*most))
             }
@@ -114,7 +125,7 @@ impl<T> Kind<T> {
 
     /// Whether a value of this kind is written between quotes in TOML.
     pub(crate) fn quoted(&self) -> bool {
-        !matches!(self, Kind::Count(..))
+        !matches!(self, Kind::Count(..) | Kind::Flag(_))
     }
 }
 

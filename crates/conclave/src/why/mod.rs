@@ -3,15 +3,13 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`sources`] | which members there are, and their diaries: asked for, or read from their files |
-//! | [`ask`] | one page of an admin address |
 //! | [`timeline`] | from several diaries to one |
 //! | [`answer`] | the point, in a few sentences |
 //! | [`show`] | text and JSON |
 
 mod answer;
-mod ask;
 mod show;
-mod sources;
+pub(crate) mod sources;
 #[cfg(test)]
 mod tests;
 mod timeline;

@@ -8,8 +8,8 @@ use anyhow::{Context as _, bail};
 use node::DiaryEntry;
 use serde::Serialize;
 
-use super::ask::ask;
 use crate::admin::Report;
+use crate::ask::ask;
 use crate::config::{self, Configuration, Port};
 
 /// The folder of a development ensemble if nobody names one; the same as that of `conclave dev`.
@@ -19,10 +19,10 @@ const WHOLE_DIARY: &str = "/diary?limit=1000000";
 
 /// What is known of a member before it is asked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Source {
+pub(crate) struct Source {
     /// Its name, or its address if only that is known.
-    pub(super) name: String,
-    pub(super) admin: String,
+    pub(crate) name: String,
+    pub(crate) admin: String,
     /// The ensemble's name, if that is known.
     pub(super) ensemble: Option<String>,
     /// Its data folder, if it is on this machine.
@@ -54,7 +54,7 @@ pub(super) struct Witness {
 }
 
 /// All members that the arguments lead to.
-pub(super) async fn find(admin: &[String], config: Option<&Path>, data: Option<&Path>) -> anyhow::Result<Vec<Source>> {
+pub(crate) async fn find(admin: &[String], config: Option<&Path>, data: Option<&Path>) -> anyhow::Result<Vec<Source>> {
     let mut sources = Vec::new();
     if let Some(path) = config {
         sources.extend(of_configuration(&config::load(path)?.configuration));

@@ -28,7 +28,7 @@ pub(super) struct Asking {
     /// Streams whose connection is closed, but which have questions under way: these still keep their order.
     forgotten: BTreeSet<StreamId>,
     /// Answers that wait until the entry they rest on is applied here.
-    unapplied: BTreeMap<u64, Vec<(RequestTag, Answer)>>,
+    unapplied: BTreeMap<u64, Vec<Resting>>,
     answers: VecDeque<(RequestTag, Result<Answer, Failure>)>,
     next_number: u64,
     timeout: u64,
@@ -42,6 +42,14 @@ struct Asked {
     tags: Vec<RequestTag>,
     stream: StreamId,
     question: Question,
+    deadline: u64,
+}
+
+/// An answer that waits until its entry is applied here.
+#[derive(Clone, Debug)]
+struct Resting {
+    tag: RequestTag,
+    answer: Answer,
     deadline: u64,
 }
 
@@ -80,6 +88,11 @@ impl Asking {
         self.add(Asked { tags: vec![tag], stream, question, deadline: now + self.timeout });
     }
 
+    /// Asks something of this member's own, whose answer nobody waits for.
+    pub(super) fn mention(&mut self, now: u64, question: Question) {
+        self.add(Asked { tags: Vec::new(), stream: StreamId::NONE, question, deadline: now + self.timeout });
+    }
+
     /// A request of this stream was refused at the door: none of the later ones may overtake it.
     pub(super) fn break_off(&mut self, stream: StreamId) {
         self.broken.insert(stream);
@@ -111,7 +124,7 @@ impl Asking {
     /// cannot serve those who join the question in the meantime.
     fn put_back(&mut self, number: u64) {
         let Some(asked) = self.asked.get(&number) else { return };
-        if matches!(asked.question, Question::Decide { .. }) {
+        if asked.question.is_decision() {
             self.unsent.insert(number);
         } else if !self.unsent.contains(&number) {
             let asked = self.remove(number).expect("just seen");
@@ -144,9 +157,12 @@ impl Asking {
         // The old leader's answer may come while the question waits to be asked again: it is as good.
         self.unsent.remove(&number);
         match outcome {
-            Outcome::Decided { index, reply } => self.rest(index, applied, &asked.tags, &Answer::Decided(reply)),
-            Outcome::Barrier { index } => self.rest(index, applied, &asked.tags, &Answer::Barrier),
-            Outcome::Lease { found } => self.rest(0, applied, &asked.tags, &Answer::Lease(found)),
+            Outcome::Decided { index, reply } => self.rest(index, applied, &asked, &Answer::Decided(reply)),
+            Outcome::Barrier { index } => self.rest(index, applied, &asked, &Answer::Barrier),
+            Outcome::Lease { found } => self.rest(0, applied, &asked, &Answer::Lease(found)),
+            Outcome::Changed { index, member } => self.rest(index, applied, &asked, &Answer::Changed { member }),
+            Outcome::Led { by } => self.rest(0, applied, &asked, &Answer::Led { by }),
+            Outcome::Refused(refused) => self.rest(0, applied, &asked, &Answer::Refused(refused)),
             Outcome::Declined(Decline::UnknownProtocol(protocol)) => {
                 self.give_up(&asked, &Failure::NotApplied(Reason::UnknownProtocol(protocol.0)));
             }
@@ -165,9 +181,29 @@ impl Asking {
         for number in sent {
             // It may have been failed already, with its stream.
             let Some(asked) = self.asked.get(&number) else { continue };
-            if matches!(asked.question, Question::Decide { .. }) {
-                let asked = self.remove(number).expect("just seen");
-                self.give_up(&asked, &Failure::Unknown(Reason::LeaderLost));
+            match asked.question {
+                Question::Decide { .. } | Question::Change(_) => {
+                    let asked = self.remove(number).expect("just seen");
+                    self.give_up(&asked, &Failure::Unknown(Reason::LeaderLost));
+                }
+                // Losing the leader may be what was asked for: the next one tells.
+                Question::Lead { .. } => {}
+                Question::Barrier | Question::Lease { .. } => self.put_back(number),
+            }
+        }
+    }
+
+    /// There is a leader: wishes for one are fulfilled, or it is asked to hand over.
+    pub(super) fn led_by(&mut self, leader: NodeId) {
+        let wish = |asked: &Asked| match asked.question {
+            Question::Lead { to } => Some(to.is_none_or(|to| to == leader)),
+            _ => None,
+        };
+        let sent = self.asked.iter().filter(|(number, _)| !self.unsent.contains(number));
+        let wishes: Vec<(u64, bool)> = sent.filter_map(|(&number, asked)| Some((number, wish(asked)?))).collect();
+        for (number, fulfilled) in wishes {
+            if fulfilled {
+                self.told(number, Outcome::Led { by: leader }, 0);
             } else {
                 self.put_back(number);
             }
@@ -182,14 +218,35 @@ impl Asking {
                 break;
             }
             let asked = self.remove(number).expect("just seen");
-            let timed_out = Reason::TimedOut { milliseconds: self.timeout / MILLISECOND };
             let failure = match (self.unsent.remove(&number), &asked.question) {
                 (true, _) => Failure::NotApplied(Reason::NoLeader),
-                (false, Question::Decide { .. }) => Failure::Unknown(timed_out),
-                (false, _) => Failure::NotApplied(timed_out),
+                (false, Question::Barrier | Question::Lease { .. }) => Failure::NotApplied(self.timed_out()),
+                (false, _) => Failure::Unknown(self.timed_out()),
             };
             self.give_up(&asked, &failure);
         }
+        self.expire_resting(now);
+    }
+
+    /// Fails what was answered in time by the leader, but not applied here in time: this member is cut off, or far
+    /// behind.
+    fn expire_resting(&mut self, now: u64) {
+        let mut late = Vec::new();
+        for resting in self.unapplied.values_mut() {
+            late.extend(resting.extract_if(.., |resting| resting.deadline <= now));
+        }
+        self.unapplied.retain(|_, resting| !resting.is_empty());
+        for Resting { tag, answer, .. } in late {
+            let failure = match answer {
+                Answer::Barrier | Answer::Lease(_) => Failure::NotApplied(self.timed_out()),
+                _ => Failure::Unknown(self.timed_out()),
+            };
+            self.fail(tag, failure);
+        }
+    }
+
+    fn timed_out(&self) -> Reason {
+        Reason::TimedOut { milliseconds: self.timeout / MILLISECOND }
     }
 
     /// Entries up to `applied` are applied here: releases the answers that rest on them.
@@ -198,7 +255,7 @@ impl Asking {
             if *entry.key() > applied {
                 break;
             }
-            self.answers.extend(entry.remove().into_iter().map(|(tag, answer)| (tag, Ok(answer))));
+            self.answers.extend(entry.remove().into_iter().map(|resting| (resting.tag, Ok(resting.answer))));
         }
     }
 
@@ -251,12 +308,12 @@ impl Asking {
         self.forwarded
     }
 
-    fn rest(&mut self, index: u64, applied: u64, tags: &[RequestTag], answer: &Answer) {
-        let waiting = tags.iter().map(|&tag| (tag, answer.clone()));
+    fn rest(&mut self, index: u64, applied: u64, asked: &Asked, answer: &Answer) {
         if index <= applied {
-            self.answers.extend(waiting.map(|(tag, answer)| (tag, Ok(answer))));
+            self.answers.extend(asked.tags.iter().map(|&tag| (tag, Ok(answer.clone()))));
         } else {
-            self.unapplied.entry(index).or_default().extend(waiting);
+            let resting = |&tag| Resting { tag, answer: answer.clone(), deadline: asked.deadline };
+            self.unapplied.entry(index).or_default().extend(asked.tags.iter().map(resting));
         }
     }
 

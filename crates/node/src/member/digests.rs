@@ -3,6 +3,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::Member;
+use crate::DiaryKind;
+use crate::message::PeerMessage;
+
 /// Own hashes that are remembered, one for each of the newest entries.
 const REMEMBERED: usize = 4096;
 /// The leader's hashes that wait until their entry is applied here; the newest ones count.
@@ -70,6 +74,30 @@ impl Digests {
     fn compare(&mut self, index: u64, own: u128, leaders: u128) -> Result<(), Divergence> {
         self.compared += 1;
         if own == leaders { Ok(()) } else { Err(Divergence { index, own, leaders }) }
+    }
+}
+
+impl Member {
+    /// This member's rows are not the leader's: whatever it would answer from now on could be wrong.
+    pub(super) fn diverged(&mut self, divergence: Divergence) {
+        let Divergence { index, own, leaders } = divergence;
+        let why = format!(
+            "the state of this member differs from the leader's after entry {index} (hash {own:032x}, the leader's is \
+             {leaders:032x}); give it an empty data folder and a new id, so that it gets everything from its peers"
+        );
+        self.fail(DiaryKind::Divergence, why);
+    }
+
+    /// Says what this leader's state hashes to, once per tick if anything was applied since.
+    pub(super) fn tell_digest(&mut self) {
+        if self.leading.is_none() || self.digest_told == self.applied {
+            return;
+        }
+        self.digest_told = self.applied;
+        let (index, hash) = (self.applied.0, self.committed.hash());
+        for &peer in &self.connected {
+            self.effects.send.push((peer, PeerMessage::Digest { index, hash }));
+        }
     }
 }
 

@@ -1,12 +1,14 @@
 //! What goes into a member and what comes out. Plain data; nothing here decides.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use raft::{LogId, NodeId, SnapshotMeta, Ticket, Write};
 use state::{LeaseId, State};
 
 use crate::handle::Remaining;
 use crate::message::PeerMessage;
-use crate::{Batch, DiaryEntry, Failure, ProtocolId, Status, StreamId};
+use crate::{Batch, Change, DiaryEntry, Failure, MemberAddress, Members, ProtocolId, Refused, Status, StreamId};
 
 /// The shell's mark on a client's request. The member hands it back and never looks into it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -114,6 +116,25 @@ pub enum Event {
         /// What the log said.
         why: String,
     },
+    /// Somebody wants another membership.
+    Change {
+        /// For the answer.
+        tag: RequestTag,
+        /// What is to be changed.
+        change: Change,
+    },
+    /// Somebody wants another leader.
+    Lead {
+        /// For the answer.
+        tag: RequestTag,
+        /// Whom; `None`: whoever is best placed.
+        to: Option<NodeId>,
+    },
+    /// A peer says that this member was removed from the ensemble.
+    Expelled {
+        /// Who says so.
+        by: NodeId,
+    },
     /// Hand leadership over, if this member has it.
     StepAside,
     /// Answer everybody who waits; nothing will come after this.
@@ -129,6 +150,18 @@ pub enum Answer {
     Barrier,
     /// What is left of the lease, if it exists.
     Lease(Option<Remaining>),
+    /// The membership was changed; the published one shows it.
+    Changed {
+        /// The member that the change is about.
+        member: NodeId,
+    },
+    /// Leadership is where it was wished to be.
+    Led {
+        /// Who leads.
+        by: NodeId,
+    },
+    /// A change of the membership or of leadership is refused: nothing was changed.
+    Refused(Refused),
 }
 
 /// Everything a member owes the world since it was last asked, to be carried out in this order.
@@ -143,6 +176,8 @@ pub struct Effects {
     /// Send these peers the newest snapshot, each on a connection of its own, and report with
     /// [`Event::SnapshotSent`].
     pub send_snapshot: Vec<NodeId>,
+    /// Who the others are by now, if that changed: connections are to be kept with these and nobody else.
+    pub peers: Option<Peers>,
     /// The committed state, if it moved on. To be published before `answers` are given.
     pub publish: Option<Published>,
     /// Answers to clients.
@@ -153,6 +188,19 @@ pub struct Effects {
     pub diary: Vec<DiaryEntry>,
     /// The member must stop: it cannot go on without risking a wrong answer.
     pub fatal: Option<String>,
+    /// The member is to stop, once all else is carried out: it was removed from the ensemble.
+    pub retired: Option<String>,
+}
+
+/// With whom this member is to be connected, and what it says to those who are not among them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Peers {
+    /// The ensemble's number; 0 while this member does not know it.
+    pub ensemble_id: u64,
+    /// All members, this one included if it is one.
+    pub list: Vec<MemberAddress>,
+    /// Whoever has a number up to this one and is not in the list was removed.
+    pub last_id: u64,
 }
 
 /// A state to be written down, and where it stands.
@@ -173,4 +221,6 @@ pub struct Published {
     pub index: u64,
     /// The member's term.
     pub term: u64,
+    /// Who belongs to the ensemble after that entry.
+    pub members: Arc<Members>,
 }

@@ -11,7 +11,7 @@ use state::{Delta, Edit, Lease, LeaseId, State};
 use super::asking::Asker;
 use super::leases::Deadlines;
 use crate::clock::Now;
-use crate::message::{Decline, Outcome, Question};
+use crate::message::{Decline, Outcome};
 use crate::{Batch, Context, Limits, Protocol, ProtocolId};
 
 /// What a leader holds besides the log.
@@ -147,24 +147,26 @@ impl Leading {
         })
     }
 
-    /// Takes a question of a member (perhaps this one). `patience` is how long an asker waits for an answer, in
+    /// Takes a request of a member (perhaps this one). `patience` is how long an asker waits for an answer, in
     /// nanoseconds: what is older need not be decided any more, so the backlog is bounded by what the members may ask
     /// in that time.
-    pub(super) fn ask(&mut self, asker: Asker, question: Question, now: Now, patience: u64, awake: u64) {
-        match question {
-            Question::Decide { protocol, request } => {
-                let forgotten = now.nanoseconds.saturating_sub(patience);
-                while self.backlog.pop_front_if(|oldest| oldest.arrived < forgotten).is_some() {}
-                self.backlog.push_back(Request { asker, protocol, bytes: request, arrived: now.nanoseconds });
-            }
-            Question::Barrier => self.turn.questions.push((asker, BarrierQuestion::Read)),
-            Question::Lease { lease, renew } => {
-                if renew {
-                    self.deadlines.renew(lease, awake);
-                }
-                self.turn.questions.push((asker, BarrierQuestion::Lease(lease)));
-            }
+    pub(super) fn request(&mut self, asker: Asker, protocol: ProtocolId, bytes: Bytes, now: Now, patience: u64) {
+        let forgotten = now.nanoseconds.saturating_sub(patience);
+        while self.backlog.pop_front_if(|oldest| oldest.arrived < forgotten).is_some() {}
+        self.backlog.push_back(Request { asker, protocol, bytes, arrived: now.nanoseconds });
+    }
+
+    /// Takes a question for the read point.
+    pub(super) fn ask_read(&mut self, asker: Asker) {
+        self.turn.questions.push((asker, BarrierQuestion::Read));
+    }
+
+    /// Takes a question for a lease, which may begin its time anew.
+    pub(super) fn ask_lease(&mut self, asker: Asker, lease: LeaseId, renew: bool, awake: u64) {
+        if renew {
+            self.deadlines.renew(lease, awake);
         }
+        self.turn.questions.push((asker, BarrierQuestion::Lease(lease)));
     }
 
     /// Decides what waits, as far as one entry and the bounds allow.

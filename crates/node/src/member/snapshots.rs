@@ -9,7 +9,7 @@ use state::State;
 
 use super::words::place;
 use super::{Member, SnapshotOrder};
-use crate::{Batch, DiaryKind};
+use crate::{Batch, DiaryKind, Now};
 
 /// How far this member is with writing its state down.
 #[derive(Clone)]
@@ -76,7 +76,7 @@ impl Member {
     }
 
     /// Continues behind a snapshot of the leader's, unless this member got further in the meantime.
-    pub(super) fn snapshot_received(&mut self, meta: SnapshotMeta, state: State) {
+    pub(super) fn snapshot_received(&mut self, now: Now, meta: SnapshotMeta, state: State) {
         let last: Index = meta.last.index;
         if last <= self.applied || self.leading.is_some() {
             return;
@@ -85,6 +85,7 @@ impl Member {
         if self.raft.applied() == last {
             self.committed = state;
             self.applied = last;
+            self.membership_applied(now, &meta.membership);
             self.snapshots.newest = Some(meta);
             self.snapshots.prepared = None;
             self.snapshots.under_way = false;

@@ -16,12 +16,13 @@ impl Member {
         };
         let leads = self.leading.is_some();
         let reaches_leader = self.standing.leader.is_some_and(|leader| leads || self.connected.contains(&leader));
-        let members = self.options.members.iter().map(|member| MemberStatus {
+        let members = self.known_members().into_iter().map(|member| MemberStatus {
             id: member.id,
-            name: member.name.clone(),
-            peer: member.peer.clone(),
-            client: member.client.clone(),
+            name: member.name,
+            peer: member.peer,
+            client: member.client,
             voter: core.membership.is_voter(member.id),
+            priority: member.priority,
             connected: member.id == self.options.id || self.connected.contains(&member.id),
             matched: matched(member.id),
         });

@@ -82,6 +82,11 @@ impl Story {
         }
     }
 
+    /// The members have these names by now.
+    pub(super) fn rename(&mut self, names: BTreeMap<NodeId, String>) {
+        self.names.learn(names);
+    }
+
     /// A turn begins that was due at `deadline` (nanoseconds) at the latest.
     pub(super) fn turn(&mut self, now: Now, deadline: u64) {
         let before = std::mem::replace(&mut self.now, now).nanoseconds;

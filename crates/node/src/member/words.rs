@@ -13,6 +13,13 @@ impl Names {
         Names(names)
     }
 
+    /// These names hold from now on, if there are any.
+    pub(super) fn learn(&mut self, names: BTreeMap<NodeId, String>) {
+        if !names.is_empty() {
+            self.0 = names;
+        }
+    }
+
     /// All members that are named.
     pub(super) fn ids(&self) -> impl Iterator<Item = NodeId> {
         self.0.keys().copied()

@@ -114,6 +114,10 @@ impl Core {
         for (peer, message) in &effects.send {
             self.links.send(*peer, message);
         }
+        // Only after what was said: whoever leaves is told of it.
+        if let Some(peers) = effects.peers {
+            self.links.follow(&self.runtime, &peers);
+        }
         for write in effects.write {
             if self.log.send(write).is_err() {
                 self.fatal.send_replace(Some("the log thread is gone".into()));
@@ -127,8 +131,8 @@ impl Core {
             self.runtime.spawn(self.store.clone().send(self.links.clone(), peer));
         }
         let mut published = None;
-        if let Some(Published { state, index, term }) = effects.publish {
-            let view = Arc::new(View { state, index, term });
+        if let Some(Published { state, index, term, members }) = effects.publish {
+            let view = Arc::new(View { state, index, term, members });
             self.shared.view.store(view.clone());
             published = Some(view);
         }
@@ -150,6 +154,12 @@ impl Core {
         }
         if let Some(status) = effects.status {
             self.shared.status.send_replace(Arc::new(status));
+        }
+        if let Some(why) = effects.retired {
+            self.diary.flush();
+            error!("this member stops: {why}");
+            self.fatal.send_replace(Some(why));
+            return false;
         }
         true
     }

@@ -2,7 +2,8 @@
 //! It may not know what is said afterwards.
 //!
 //! The dialler sends the magic bytes, the version and who it is; the other answers with one byte (0: welcome,
-//! 1: refused) and, when refused, the reason as text. Numbers are little-endian, texts have a length of two bytes.
+//! 1: refused, 2: refused because the dialler belongs to the ensemble no more) and, when refused, the reason as text.
+//! Numbers are little-endian, texts have a length of two bytes.
 
 use std::io;
 
@@ -26,7 +27,10 @@ pub(super) enum Purpose {
 /// Who dials, whom, and for what.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Hello {
+    /// The ensemble's name.
     pub(super) ensemble: String,
+    /// The ensemble's number; 0 while the dialler does not know it.
+    pub(super) ensemble_id: u64,
     pub(super) from: NodeId,
     pub(super) to: NodeId,
     pub(super) purpose: Purpose,
@@ -50,6 +54,17 @@ pub(super) enum HelloError {
         hello.from.0, hello.ensemble, hello.to.0, own.0, ensemble
     )]
     Stranger { hello: Hello, own: NodeId, ensemble: String },
+    #[error("member {} of ensemble {:?} is not known here: it was not added yet, or this member has not heard of it", .0.from.0, .0.ensemble)]
+    NotAMember(Hello),
+    #[error("member {} of ensemble {:?} was removed", .0.from.0, .0.ensemble)]
+    Removed(Hello),
+    #[error(
+        "ensemble {:?} of member {} has the number {:016x}, the one here {own:016x}: they were founded apart",
+        hello.ensemble, hello.from.0, hello.ensemble_id
+    )]
+    OtherEnsemble { hello: Hello, own: u64 },
+    #[error("this member belongs to the ensemble no more, it says: {0}")]
+    Expelled(String),
     #[error("it refused: {0}")]
     Refused(String),
 }
@@ -64,7 +79,7 @@ impl Hello {
             Purpose::Lane(Lane::Bulk) => 1,
             Purpose::Snapshot => 2,
         });
-        for number in [self.from.0, self.to.0, self.incarnation] {
+        for number in [self.from.0, self.to.0, self.incarnation, self.ensemble_id] {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
         put_text(&mut bytes, &self.ensemble);
@@ -72,6 +87,7 @@ impl Hello {
         match stream.read_u8().await? {
             0 => Ok(()),
             1 => Err(HelloError::Refused(get_text(stream).await?)),
+            2 => Err(HelloError::Expelled(get_text(stream).await?)),
             _ => Err(HelloError::Foreign),
         }
     }
@@ -96,8 +112,9 @@ impl Hello {
         let from = NodeId(stream.read_u64_le().await?);
         let to = NodeId(stream.read_u64_le().await?);
         let incarnation = stream.read_u64_le().await?;
+        let ensemble_id = stream.read_u64_le().await?;
         let ensemble = get_text(stream).await?;
-        Ok(Hello { ensemble, from, to, purpose, incarnation })
+        Ok(Hello { ensemble, ensemble_id, from, to, purpose, incarnation })
     }
 
     /// Answers a greeting with a welcome.
@@ -107,7 +124,7 @@ impl Hello {
 
     /// Answers a greeting with a refusal and its reason.
     pub(super) async fn refuse(stream: &mut TcpStream, problem: &HelloError) -> io::Result<()> {
-        let mut bytes = vec![1];
+        let mut bytes = vec![if matches!(problem, HelloError::Removed(_)) { 2 } else { 1 }];
         put_text(&mut bytes, &problem.to_string());
         stream.write_all(&bytes).await
     }

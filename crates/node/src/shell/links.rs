@@ -2,26 +2,29 @@
 //! peer for what it hears. It may not know what the messages mean.
 //!
 //! A peer is *connected* while all four stand. When one breaks, all four are closed and made anew: what was under
-//! way is lost as a whole, and the member hears of it as one event.
+//! way is lost as a whole, and the member hears of it as one event. Who the peers are, the member says, again whenever
+//! that changes.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bytes::{Buf, Bytes, BytesMut};
 use raft::{Lane, NodeId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 use tracing::{debug, info, warn};
 
 use super::hello::{Hello, HelloError, Purpose};
 use super::transfer::Store;
 use crate::handle::Shared;
-use crate::member::Event;
+use crate::member::{Event, Peers};
 use crate::message::PeerMessage;
 use crate::wire::{decode_frame, encode_frame, ping_frame};
 use crate::{MemberAddress, Options};
@@ -41,18 +44,36 @@ const SILENCE_MAX: Duration = Duration::from_secs(4);
 const FRAME_MAX: usize = 64 * 1024 * 1024;
 const LANES: [Lane; 2] = [Lane::Control, Lane::Bulk];
 
+/// Connections to a member that was removed stay so long, so that it hears of it.
+const FAREWELL: Duration = Duration::from_secs(1);
+
 /// All peers of this member.
 pub(super) struct Links {
     own: NodeId,
     ensemble: String,
     incarnation: u64,
-    peers: BTreeMap<NodeId, Peer>,
+    /// Where the configuration says that members are: tried when they are not where the ensemble knows them.
+    hints: BTreeMap<NodeId, String>,
+    circle: ArcSwap<Circle>,
+    /// The tasks that keep up connections.
+    dialling: Mutex<JoinSet<()>>,
     store: Store,
     shared: Arc<Shared>,
 }
 
+/// Who the peers are at present.
+#[derive(Default)]
+struct Circle {
+    peers: BTreeMap<NodeId, Arc<Peer>>,
+    ensemble_id: u64,
+    /// Whoever has a number up to this one and is no peer was removed.
+    last_id: u64,
+}
+
 struct Peer {
     address: MemberAddress,
+    /// Its tasks, to be ended when it is no peer any more.
+    tasks: Mutex<Vec<AbortHandle>>,
     lanes: BTreeMap<Lane, Outbox>,
     standing: Mutex<Connections>,
     /// Counts the times that the connections were closed; every lane watches it.
@@ -95,23 +116,81 @@ struct Queue {
 impl Links {
     pub(super) fn new(options: &Options, incarnation: u64, store: Store, shared: Arc<Shared>) -> Arc<Links> {
         let others = options.members.iter().filter(|member| member.id != options.id);
-        let peers = others.map(|address| (address.id, Peer::new(address.clone()))).collect();
-        Arc::new(Links { own: options.id, ensemble: options.ensemble.clone(), incarnation, peers, store, shared })
+        Arc::new(Links {
+            own: options.id,
+            ensemble: options.ensemble.clone(),
+            incarnation,
+            hints: others.map(|member| (member.id, member.peer.clone())).collect(),
+            circle: ArcSwap::default(),
+            dialling: Mutex::default(),
+            store,
+            shared,
+        })
     }
 
-    /// Starts listening and dialling; everything ends with the runtime's tasks being aborted.
+    /// Starts listening; ends with the runtime's tasks being aborted.
     pub(super) fn start(self: &Arc<Self>, listener: TcpListener, tasks: &mut JoinSet<()>) {
         tasks.spawn(self.clone().listen(listener));
-        for &peer in self.peers.keys() {
-            for lane in LANES {
-                tasks.spawn(self.clone().dial(peer, lane));
+    }
+
+    /// These are the members from now on: others are dialled no more, and refused when they dial. To be called by one
+    /// thread only.
+    pub(super) fn follow(self: &Arc<Self>, runtime: &Handle, peers: &Peers) {
+        let before = self.circle.load_full();
+        let mut circle = Circle { ensemble_id: peers.ensemble_id, last_id: peers.last_id, ..Circle::default() };
+        for address in peers.list.iter().filter(|address| address.id != self.own) {
+            let known = before.peers.get(&address.id).filter(|peer| peer.address == *address);
+            let peer = known.cloned().unwrap_or_else(|| Arc::new(Peer::new(address.clone())));
+            circle.peers.insert(address.id, peer);
+        }
+        self.circle.store(Arc::new(circle));
+        for (id, peer) in &before.peers {
+            match self.circle.load().peers.get(id) {
+                Some(present) if Arc::ptr_eq(present, peer) => {}
+                // It moved: what stands with its old self is of no use.
+                Some(_) => self.part_with(peer),
+                None => {
+                    let (links, peer) = (self.clone(), peer.clone());
+                    let farewell = async move {
+                        sleep(FAREWELL).await;
+                        links.part_with(&peer);
+                    };
+                    self.dialling().spawn_on(farewell, runtime);
+                }
+            }
+        }
+        for (id, peer) in &self.circle.load().peers {
+            if !before.peers.get(id).is_some_and(|before| Arc::ptr_eq(before, peer)) {
+                let dial = |lane| self.dialling().spawn_on(self.clone().dial(peer.clone(), lane), runtime);
+                *peer.tasks() = LANES.map(dial).into();
             }
         }
     }
 
+    /// Ends all connections: the member stops.
+    pub(super) fn close_down(&self) {
+        self.dialling().abort_all();
+    }
+
+    fn part_with(&self, peer: &Peer) {
+        peer.tasks().drain(..).for_each(|task| task.abort());
+        self.close_all(peer, &mut peer.lock());
+    }
+
+    fn dialling(&self) -> MutexGuard<'_, JoinSet<()>> {
+        let mut dialling = self.dialling.lock().expect("no holder of the tasks panics");
+        while dialling.try_join_next().is_some() {}
+        dialling
+    }
+
+    fn peer(&self, id: NodeId) -> Option<Arc<Peer>> {
+        self.circle.load().peers.get(&id).cloned()
+    }
+
     /// Queues a message for a peer. Without a connection it is dropped: whoever sends knows what that means.
     pub(super) fn send(&self, to: NodeId, message: &PeerMessage) {
-        let Some(peer) = self.peers.get(&to) else { return };
+        let circle = self.circle.load();
+        let Some(peer) = circle.peers.get(&to) else { return };
         let outbox = &peer.lanes[&message.lane()];
         let limit = self.shared.limits.peer_queue_bytes;
         let mut queue = outbox.lock();
@@ -135,13 +214,19 @@ impl Links {
 
     /// A connection of its own to a peer, on which a snapshot may be sent.
     pub(super) async fn dial_for_snapshot(&self, to: NodeId) -> Result<TcpStream, HelloError> {
-        let peer = self.peers.get(&to).ok_or_else(|| io::Error::other("it is no member"))?;
-        self.greet(peer, Purpose::Snapshot).await
+        let peer = self.peer(to).ok_or_else(|| io::Error::other("it is no member"))?;
+        match self.greet(&peer, &peer.address.peer, Purpose::Snapshot).await {
+            Err(HelloError::Broken(problem)) => match self.hints.get(&to) {
+                Some(hint) if *hint != peer.address.peer => self.greet(&peer, hint, Purpose::Snapshot).await,
+                _ => Err(problem.into()),
+            },
+            greeted => greeted,
+        }
     }
 
     /// A peer's name, for people.
-    pub(super) fn name(&self, id: NodeId) -> &str {
-        self.peers.get(&id).map_or("an unknown member", |peer| &peer.address.name)
+    pub(super) fn name(&self, id: NodeId) -> String {
+        self.peer(id).map_or_else(|| format!("member {}", id.0), |peer| peer.address.name.clone())
     }
 
     async fn listen(self: Arc<Self>, listener: TcpListener) {
@@ -170,25 +255,43 @@ impl Links {
     async fn hear(self: Arc<Self>, mut stream: TcpStream) -> Result<(), HelloError> {
         stream.set_nodelay(true)?;
         let hello = timeout(HELLO_WITHIN, Hello::receive(&mut stream)).await.map_err(|_| HelloError::Late)??;
-        let known = self.peers.get(&hello.from).filter(|_| hello.to == self.own && hello.ensemble == self.ensemble);
-        let Some(peer) = known else {
-            let problem = HelloError::Stranger { hello, own: self.own, ensemble: self.ensemble.clone() };
-            warn!("{problem}");
-            Hello::refuse(&mut stream, &problem).await?;
-            return Err(problem);
+        let from = hello.from;
+        let (peer, purpose) = match self.admit(hello) {
+            Ok(admitted) => admitted,
+            Err(problem) => {
+                warn!("refused a peer: {problem}");
+                Hello::refuse(&mut stream, &problem).await?;
+                return Err(problem);
+            }
         };
         Hello::welcome(&mut stream).await?;
-        let lane = match hello.purpose {
+        let lane = match purpose {
             Purpose::Lane(lane) => lane,
             Purpose::Snapshot => return Ok(self.store.receive(&peer.address.name, &mut stream).await?),
         };
-        let mut generation = self.stands(peer, lane, Direction::Hears);
+        let mut generation = self.stands(&peer, lane, Direction::Hears);
         let ended = tokio::select! {
-            ended = self.read_frames(hello.from, &mut stream) => ended,
+            ended = self.read_frames(from, &mut stream) => ended,
             _ = generation.changes.changed() => return Ok(()),
         };
-        self.close(peer, &generation);
+        self.close(&peer, &generation);
         ended.map_err(HelloError::Broken)
+    }
+
+    /// Whether whoever greets is a peer of this member.
+    fn admit(&self, hello: Hello) -> Result<(Arc<Peer>, Purpose), HelloError> {
+        if hello.to != self.own || hello.ensemble != self.ensemble {
+            return Err(HelloError::Stranger { hello, own: self.own, ensemble: self.ensemble.clone() });
+        }
+        let circle = self.circle.load();
+        if ![0, circle.ensemble_id].contains(&hello.ensemble_id) && circle.ensemble_id != 0 {
+            return Err(HelloError::OtherEnsemble { hello, own: circle.ensemble_id });
+        }
+        match circle.peers.get(&hello.from) {
+            Some(peer) => Ok((peer.clone(), hello.purpose)),
+            None if hello.from.0 <= circle.last_id => Err(HelloError::Removed(hello)),
+            None => Err(HelloError::NotAMember(hello)),
+        }
     }
 
     async fn read_frames(&self, from: NodeId, stream: &mut TcpStream) -> io::Result<()> {
@@ -206,21 +309,25 @@ impl Links {
     }
 
     /// Keeps up the connection on which this member speaks to a peer on one lane.
-    async fn dial(self: Arc<Self>, to: NodeId, lane: Lane) {
-        let peer = &self.peers[&to];
+    async fn dial(self: Arc<Self>, peer: Arc<Peer>, lane: Lane) {
+        let hint = self.hints.get(&peer.address.id).filter(|hint| **hint != peer.address.peer);
+        let addresses = std::iter::once(&peer.address.peer).chain(hint);
         let mut pause = PAUSE_MIN;
         let mut last_problem = String::new();
-        loop {
-            match self.greet(peer, Purpose::Lane(lane)).await {
+        for address in addresses.cycle() {
+            match self.greet(&peer, address, Purpose::Lane(lane)).await {
                 Ok(stream) => {
                     pause = PAUSE_MIN;
                     last_problem.clear();
-                    self.say(peer, lane, stream).await;
+                    self.say(&peer, lane, stream).await;
                 }
                 Err(problem) => {
-                    let problem = problem.to_string();
+                    if matches!(problem, HelloError::Expelled(_)) {
+                        self.shared.inbox.post(Event::Expelled { by: peer.address.id });
+                    }
+                    let problem = format!("no connection to {} at {address}: {problem}", peer.address.name);
                     if problem != last_problem && lane == Lane::Control {
-                        info!("no connection to {} at {}: {problem}", peer.address.name, peer.address.peer);
+                        info!("{problem}");
                         last_problem = problem;
                     }
                 }
@@ -230,12 +337,13 @@ impl Links {
         }
     }
 
-    async fn greet(&self, peer: &Peer, purpose: Purpose) -> Result<TcpStream, HelloError> {
-        let connecting = timeout(CONNECT_WITHIN, TcpStream::connect(&peer.address.peer));
+    async fn greet(&self, peer: &Peer, address: &str, purpose: Purpose) -> Result<TcpStream, HelloError> {
+        let connecting = timeout(CONNECT_WITHIN, TcpStream::connect(address));
         let mut stream = connecting.await.map_err(|_| HelloError::Late)??;
         stream.set_nodelay(true)?;
         let hello = Hello {
             ensemble: self.ensemble.clone(),
+            ensemble_id: self.circle.load().ensemble_id,
             from: self.own,
             to: peer.address.id,
             purpose,
@@ -262,7 +370,7 @@ impl Links {
     /// The member knows of the connection to this peer: from now on messages are taken. Not before, so that nothing
     /// that belongs behind lost messages is sent on a new connection.
     pub(super) fn open(&self, to: NodeId) {
-        let Some(peer) = self.peers.get(&to) else { return };
+        let Some(peer) = self.peer(to) else { return };
         let connections = peer.lock();
         if connections.connected {
             for outbox in peer.lanes.values() {
@@ -313,10 +421,15 @@ impl Peer {
         let outbox = || Outbox { queue: Mutex::default(), filled: Notify::new() };
         Peer {
             address,
+            tasks: Mutex::default(),
             lanes: LANES.map(|lane| (lane, outbox())).into(),
             standing: Mutex::default(),
             generation: watch::Sender::new(0),
         }
+    }
+
+    fn tasks(&self) -> MutexGuard<'_, Vec<AbortHandle>> {
+        self.tasks.lock().expect("no holder of a peer's tasks panics")
     }
 
     fn lock(&self) -> MutexGuard<'_, Connections> {

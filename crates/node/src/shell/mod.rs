@@ -33,7 +33,7 @@ use self::transfer::Store;
 pub use self::writer::LogWriter;
 use crate::handle::Shared;
 use crate::hub::Hub;
-use crate::member::{Event, Member};
+use crate::member::{Event, Member, Published};
 use crate::{Handle, Options, Protocol, Role, View};
 
 /// How long a stopping leader waits for another to take over.
@@ -87,6 +87,7 @@ pub struct Running {
     fatal: watch::Receiver<Option<String>>,
     threads: Vec<JoinHandle<()>>,
     tasks: JoinSet<()>,
+    links: Arc<Links>,
 }
 
 /// Starts a member: recovers its folder, listens for its peers, and returns when it takes part.
@@ -94,8 +95,7 @@ pub struct Running {
 /// # Errors
 /// [`StartError`] tells what is wrong and where; nothing is left running then.
 pub async fn start(options: Options, protocols: Vec<Arc<dyn Protocol>>) -> Result<Running, StartError> {
-    let own = options.members.iter().find(|member| member.id == options.id);
-    let own = own.ok_or(StartError::NotAMember(options.id.0))?.clone();
+    let own = options.own().ok_or(StartError::NotAMember(options.id.0))?.clone();
     let least = options.limits.segment_bytes_min();
     if options.limits.segment_bytes < least {
         return Err(StartError::SegmentTooSmall { segment_bytes: options.limits.segment_bytes, least });
@@ -112,8 +112,8 @@ pub async fn start(options: Options, protocols: Vec<Arc<dyn Protocol>>) -> Resul
     let patience = options.timing.heartbeat;
     let member =
         Member::restore(options.clone(), protocols, recovered.consensus, recovered.state, clock.now(), random());
-    let published = member.published();
-    let view = View { state: published.state, index: published.index, term: published.term };
+    let Published { state, index, term, members } = member.published();
+    let view = View { state, index, term, members };
     let (shelf, pen, orders) = diary::open(&options.data);
     let shared = Shared::new(Inbox::new(limits), view, member.status(), limits, shelf.clone());
     let store = Store::new(recovered.snapshots, shared.clone());
@@ -134,7 +134,7 @@ pub async fn start(options: Options, protocols: Vec<Arc<dyn Protocol>>) -> Resul
         clock,
         shared: shared.clone(),
         log: to_log,
-        links,
+        links: links.clone(),
         store,
         diary: pen,
         sync_times,
@@ -146,7 +146,7 @@ pub async fn start(options: Options, protocols: Vec<Arc<dyn Protocol>>) -> Resul
     let diary_thread = move || shelf.keep(&orders);
     let threads = vec![spawn("diary", diary_thread)?, spawn("log", log_thread)?, spawn("core", move || core.run())?];
     info!("member {} of {} takes part", own.name, options.ensemble);
-    Ok(Running { handle: Handle::new(shared.clone()), shared, fatal: watch_fatal, threads, tasks })
+    Ok(Running { handle: Handle::new(shared.clone()), shared, fatal: watch_fatal, threads, tasks, links })
 }
 
 impl Running {
@@ -179,6 +179,7 @@ impl Running {
             let _ = timeout(THREAD_ENDS_WITHIN, tokio::task::spawn_blocking(move || thread.join())).await;
         }
         self.shared.hub.close();
+        self.links.close_down();
         self.tasks.shutdown().await;
     }
 }

@@ -85,12 +85,12 @@ pub struct Witness {
 }
 
 impl Witness {
-    /// Nothing was seen yet.
+    /// Nothing was seen yet of these members, each of which begins with a membership.
     #[must_use]
-    pub fn new(members: &[NodeId], specs: &[TableSpec]) -> Witness {
-        let initial = Recovered::empty(Membership::of_voters(members.iter().copied()));
+    pub fn new(members: impl IntoIterator<Item = (NodeId, Membership)>, specs: &[TableSpec]) -> Witness {
+        let view = |initial| View::new(Recovered::empty(initial), (0, 0));
         Witness {
-            views: members.iter().map(|&id| (id, View::new(initial.clone(), (0, 0)))).collect(),
+            views: members.into_iter().map(|(id, initial)| (id, view(initial))).collect(),
             leaders: BTreeMap::new(),
             entries: Entries::new(),
             ledger: Ledger::new(specs),

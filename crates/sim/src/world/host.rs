@@ -66,11 +66,13 @@ impl Host {
             name: format!("m{id}"),
             peer: format!("m{id}:2380"),
             client: BTreeMap::new(),
+            priority: 0,
         };
         let options = Options {
             ensemble: "simulated".into(),
             id,
             members: (1..=plan.members).map(address).collect(),
+            join: false,
             listen_peer: None,
             data: PathBuf::new(),
             timing: plan.timing,

@@ -123,7 +123,9 @@ impl World {
         let plan = Plan::draw(&mut chance, settings);
         let members: Vec<NodeId> = (1..=plan.members).map(NodeId).collect();
         let protocols: Vec<Arc<dyn Protocol>> = vec![Arc::new(Registers)];
-        let hosts = members.iter().map(|&id| (id, Host::new(id, &plan, chance.branch()))).collect();
+        let hosts: BTreeMap<NodeId, Host> =
+            members.iter().map(|&id| (id, Host::new(id, &plan, chance.branch()))).collect();
+        let initial: Vec<_> = hosts.iter().map(|(&id, host)| (id, host.options.initial_membership())).collect();
         let network = Network::new(&members, plan.network, plan.limits.peer_queue_bytes as u64, chance.branch());
         let clients = (0..plan.clients.count).map(|number| Client::new(number, chance.branch())).collect();
         let mut world = World {
@@ -143,7 +145,7 @@ impl World {
             acknowledged: 0,
             history: History::default(),
             leases: LeaseBook::default(),
-            witness: Witness::new(&members, Registers.tables()),
+            witness: Witness::new(initial, Registers.tables()),
             epoch: 0,
             mood: clients::Mood::default(),
             coverage: Coverage::default(),

@@ -40,11 +40,12 @@ impl Member {
         // A port of its own for peers that will never come: bound, noted, and let go.
         let peer = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string();
         let id = NodeId(1);
-        let members = vec![MemberAddress { id, name: "m1".to_owned(), peer, client: BTreeMap::new() }];
+        let members = vec![MemberAddress { id, name: "m1".to_owned(), peer, client: BTreeMap::new(), priority: 0 }];
         let node_options = node::Options {
             ensemble: "front".to_owned(),
             id,
             members,
+            join: false,
             listen_peer: None,
             data: folder.path().to_owned(),
             timing: Timing::default(),

@@ -74,6 +74,7 @@ fn membership() -> Membership {
         outgoing: [M1, M2, M3].into(),
         learners: [(NodeId(4), Learner { promote: true })].into(),
         priorities: [(M2, 7)].into(),
+        ..Membership::default()
     }
 }
 
