@@ -74,6 +74,7 @@ async fn start(
     let etcd_listener = listen::bind(&configuration.listen_on(Port::Etcd)).await?;
     let zookeeper_listener = listen::bind(&configuration.listen_on(Port::ZooKeeper)).await?;
 
+    let etcd_service = etcd::Service::new(configuration.etcd.clone())?;
     let admin = Arc::new(Admin::new(configuration));
     servers.spawn(admin::serve(admin_listener, Arc::clone(&admin), told_to_stop.clone()));
 
@@ -89,7 +90,7 @@ async fn start(
     })?;
     let handle = member.handle();
     admin.attach(handle.clone());
-    servers.spawn(etcd::serve(etcd_listener, handle.clone(), configuration.etcd.clone(), told_to_stop.clone()));
+    servers.spawn(etcd_service.serve(etcd_listener, handle.clone(), told_to_stop.clone()));
     servers.spawn(zookeeper::serve(zookeeper_listener, handle, configuration.zookeeper.clone(), told_to_stop.clone()));
 
     info!(

@@ -1,16 +1,29 @@
 //! How a request travels from the member that was asked to the leader, and how the decision travels back: one byte and
 //! a protobuf message. Knows nothing of what the messages mean.
 //!
-//! The byte of a request names its kind; that of a reply is 0 for a decision and otherwise the number of a refusal.
+//! The byte of a request names its kind, and its upper bit that the caller stands before the request, with his length;
+//! the byte of a reply is 0 for a decision and otherwise the number of a refusal.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use prost::Message;
 
+use crate::auth::Caller;
 use crate::refusal::Refusal;
 use crate::wire::etcdserverpb as pb;
 
 /// The byte before a decision.
 const DECIDED: u8 = 0;
+
+/// The bit of a request's byte that says that a caller follows.
+const CALLED: u8 = 0x80;
+
+/// Authentication is to be enabled. Tokens will be sealed with a secret that the asking member drew.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct EnableAuth {
+    /// Bytes that nobody can guess.
+    #[prost(bytes = "vec", tag = "1")]
+    pub(crate) secret: Vec<u8>,
+}
 
 /// A request that goes through the log, as the leader reads it.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,6 +35,17 @@ pub(crate) enum Request {
     Compact(pb::CompactionRequest),
     LeaseGrant(pb::LeaseGrantRequest),
     LeaseRevoke(pb::LeaseRevokeRequest),
+    AuthEnable(EnableAuth),
+    AuthDisable(pb::AuthDisableRequest),
+    UserAdd(pb::AuthUserAddRequest),
+    UserDelete(pb::AuthUserDeleteRequest),
+    UserChangePassword(pb::AuthUserChangePasswordRequest),
+    UserGrantRole(pb::AuthUserGrantRoleRequest),
+    UserRevokeRole(pb::AuthUserRevokeRoleRequest),
+    RoleAdd(pb::AuthRoleAddRequest),
+    RoleDelete(pb::AuthRoleDeleteRequest),
+    RoleGrantPermission(pb::AuthRoleGrantPermissionRequest),
+    RoleRevokePermission(pb::AuthRoleRevokePermissionRequest),
 }
 
 /// A message that can be sent to the leader, with the message that answers it.
@@ -39,9 +63,9 @@ pub(crate) trait Headed: Message {
 }
 
 macro_rules! submissions {
-    ($($kind:literal $variant:ident($request:ident) => $response:ident,)*) => {
+    ($($kind:literal $variant:ident($request:ty) => $response:ident,)*) => {
         $(
-            impl Submission for pb::$request {
+            impl Submission for $request {
                 const KIND: u8 = $kind;
                 type Response = pb::$response;
             }
@@ -52,24 +76,41 @@ macro_rules! submissions {
             ///
             /// # Errors
             /// [`Refusal::Unreadable`] for anything else.
-            pub(crate) fn decode(bytes: &[u8]) -> Result<Request, Refusal> {
-                let (kind, body) = bytes.split_first().ok_or(Refusal::Unreadable)?;
-                match *kind {
-                    $($kind => pb::$request::decode(body).map(Request::$variant).map_err(|_| Refusal::Unreadable),)*
-                    _ => Err(Refusal::Unreadable),
-                }
+            pub(crate) fn decode(bytes: &[u8]) -> Result<(Caller, Request), Refusal> {
+                let (kind, mut body) = bytes.split_first().ok_or(Refusal::Unreadable)?;
+                let caller = if kind & CALLED == 0 {
+                    Caller::nobody()
+                } else {
+                    Caller::decode_length_delimited(&mut body).map_err(|_| Refusal::Unreadable)?
+                };
+                let request = match kind & !CALLED {
+                    $($kind => <$request>::decode(body).map(Request::$variant),)*
+                    _ => return Err(Refusal::Unreadable),
+                };
+                request.map(|request| (caller, request)).map_err(|_| Refusal::Unreadable)
             }
         }
     };
 }
 
 submissions! {
-    1 Put(PutRequest) => PutResponse,
-    2 DeleteRange(DeleteRangeRequest) => DeleteRangeResponse,
-    3 Txn(TxnRequest) => TxnResponse,
-    4 Compact(CompactionRequest) => CompactionResponse,
-    5 LeaseGrant(LeaseGrantRequest) => LeaseGrantResponse,
-    6 LeaseRevoke(LeaseRevokeRequest) => LeaseRevokeResponse,
+    1 Put(pb::PutRequest) => PutResponse,
+    2 DeleteRange(pb::DeleteRangeRequest) => DeleteRangeResponse,
+    3 Txn(pb::TxnRequest) => TxnResponse,
+    4 Compact(pb::CompactionRequest) => CompactionResponse,
+    5 LeaseGrant(pb::LeaseGrantRequest) => LeaseGrantResponse,
+    6 LeaseRevoke(pb::LeaseRevokeRequest) => LeaseRevokeResponse,
+    7 AuthEnable(EnableAuth) => AuthEnableResponse,
+    8 AuthDisable(pb::AuthDisableRequest) => AuthDisableResponse,
+    9 UserAdd(pb::AuthUserAddRequest) => AuthUserAddResponse,
+    10 UserDelete(pb::AuthUserDeleteRequest) => AuthUserDeleteResponse,
+    11 UserChangePassword(pb::AuthUserChangePasswordRequest) => AuthUserChangePasswordResponse,
+    12 UserGrantRole(pb::AuthUserGrantRoleRequest) => AuthUserGrantRoleResponse,
+    13 UserRevokeRole(pb::AuthUserRevokeRoleRequest) => AuthUserRevokeRoleResponse,
+    14 RoleAdd(pb::AuthRoleAddRequest) => AuthRoleAddResponse,
+    15 RoleDelete(pb::AuthRoleDeleteRequest) => AuthRoleDeleteResponse,
+    16 RoleGrantPermission(pb::AuthRoleGrantPermissionRequest) => AuthRoleGrantPermissionResponse,
+    17 RoleRevokePermission(pb::AuthRoleRevokePermissionRequest) => AuthRoleRevokePermissionResponse,
 }
 
 macro_rules! headed {
@@ -87,11 +128,24 @@ macro_rules! headed {
 headed! {
     RangeResponse PutResponse DeleteRangeResponse TxnResponse CompactionResponse
     LeaseGrantResponse LeaseRevokeResponse WatchResponse
+    AuthEnableResponse AuthDisableResponse
+    AuthUserAddResponse AuthUserDeleteResponse AuthUserChangePasswordResponse
+    AuthUserGrantRoleResponse AuthUserRevokeRoleResponse
+    AuthRoleAddResponse AuthRoleDeleteResponse AuthRoleGrantPermissionResponse AuthRoleRevokePermissionResponse
 }
 
 /// A request on its way to the leader.
-pub(crate) fn encode<S: Submission>(request: &S) -> Bytes {
-    framed(S::KIND, request)
+pub(crate) fn encode<S: Submission>(caller: &Caller, request: &S) -> Bytes {
+    if caller.is_nobody() {
+        return framed(S::KIND, request);
+    }
+    let caller_bytes = caller.encoded_len();
+    let head = 1 + prost::length_delimiter_len(caller_bytes) + caller_bytes;
+    let mut bytes = BytesMut::with_capacity(head + request.encoded_len());
+    bytes.put_u8(S::KIND | CALLED);
+    caller.encode_length_delimited(&mut bytes).expect("the buffer grows");
+    request.encode_raw(&mut bytes);
+    bytes.freeze()
 }
 
 /// A decision on its way back.
@@ -138,9 +192,11 @@ mod tests {
     fn a_request_survives_the_way() {
         let request =
             pb::PutRequest { key: Bytes::from("k"), value: Bytes::from("v"), lease: -3, ..Default::default() };
-        assert_eq!(Request::decode(&encode(&request)), Ok(Request::Put(request)));
+        let nobody = Caller::nobody();
+        assert_eq!(Request::decode(&encode(&nobody, &request)), Ok((nobody, Request::Put(request))));
+        let caller = Caller { user: "alice".to_owned(), generation: 3, revision: 0 };
         let request = pb::LeaseRevokeRequest { id: 9 };
-        assert_eq!(Request::decode(&encode(&request)), Ok(Request::LeaseRevoke(request)));
+        assert_eq!(Request::decode(&encode(&caller, &request)), Ok((caller, Request::LeaseRevoke(request))));
     }
 
     #[test]

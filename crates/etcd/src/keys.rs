@@ -31,6 +31,15 @@ impl KeyRange {
         }
     }
 
+    /// As the API spells it: `key` and `range_end`.
+    pub(crate) fn spelt(&self) -> (Bytes, Bytes) {
+        match self {
+            KeyRange::Single(key) => (key.clone(), Bytes::new()),
+            KeyRange::Between(start, end) => (start.clone(), end.clone()),
+            KeyRange::From(start) => (start.clone(), Bytes::from_static(FROM_KEY_ON)),
+        }
+    }
+
     /// The bounds for an ordered map.
     pub(crate) fn bounds(&self) -> (Bound<&[u8]>, Bound<&[u8]>) {
         match self {

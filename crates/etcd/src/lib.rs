@@ -8,17 +8,20 @@
 //! The room's layout:
 //! - [`wire`]: the messages of the public API; [`Refusal`]: its errors, whose codes and texts are a contract.
 //! - `check`: what is malformed whatever the state; `keys`, `range`: what a range means, and its answer.
+//! - `auth`: users, roles, tokens and passwords; `authorize`: what a request needs to be allowed.
 //! - `prepare`: the leader's decisions, values in and values out; `envelope`: how they travel.
 //! - `watch`: what a watch stream owes its client, as a plain value.
 //! - `serve`: the services, async and thin.
 //!
 //! It may not know other protocols, nor how the log, the members or the files work.
 //!
-//! Known limits: no authentication yet (the Auth service says so), membership cannot be changed through the Cluster
-//! service yet, and a range is assembled in memory before it is sent.
+//! Known limits: membership cannot be changed through the Cluster service yet, and a range is assembled in memory
+//! before it is sent.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that finds the impossible should stop"))]
 
+mod auth;
+mod authorize;
 mod check;
 mod envelope;
 mod identity;
@@ -32,8 +35,9 @@ mod table;
 mod watch;
 pub mod wire;
 
+pub use auth::{TokenError, TokenKind};
 pub use options::Options;
 pub use prepare::Etcd;
 pub use refusal::Refusal;
-pub use serve::serve;
+pub use serve::Service;
 pub use table::{KEYS, PROTOCOL};

@@ -28,6 +28,16 @@ pub struct Options {
     pub leaderless_grace: Duration,
     /// Ranges that visit more keys than this are read on a thread of their own, so that no small request waits.
     pub range_inline_keys: usize,
+    /// How clients show who they are once authentication is enabled, as [`crate::TokenKind::parse`] reads it.
+    pub tokens: String,
+    /// How long a simple token lives after its last use.
+    pub token_ttl: Duration,
+    /// What hashing a password costs: bcrypt's exponent, each step doubles the work.
+    pub bcrypt_cost: u32,
+    /// Passwords that are hashed or checked at a time, each on a thread.
+    pub login_threads: usize,
+    /// Passwords that may wait for such a thread. More are refused with `too many requests`.
+    pub logins_waiting: usize,
 }
 
 impl Default for Options {
@@ -43,6 +53,11 @@ impl Default for Options {
             lease_min_ttl_seconds: 2,
             leaderless_grace: Duration::from_secs(3),
             range_inline_keys: 1000,
+            tokens: "simple".to_owned(),
+            token_ttl: Duration::from_secs(300),
+            bcrypt_cost: 10,
+            login_threads: 2,
+            logins_waiting: 1000,
         }
     }
 }

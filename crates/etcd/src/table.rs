@@ -12,8 +12,15 @@ pub const PROTOCOL: ProtocolId = ProtocolId(1);
 /// The table of keys.
 pub const KEYS: TableId = TableId(0x10);
 
-/// The tables of this protocol. History is kept: the API reads and watches at old revisions.
-pub(crate) const TABLES: &[TableSpec] = &[TableSpec { id: KEYS, name: "etcd.keys", history: History::Kept }];
+/// The table of users, roles and the settings of authentication: see [`crate::auth`].
+pub(crate) const AUTH: TableId = TableId(0x11);
+
+/// The tables of this protocol. Of keys history is kept: the API reads and watches at old revisions. Accounts have a
+/// revision of their own.
+pub(crate) const TABLES: &[TableSpec] = &[
+    TableSpec { id: KEYS, name: "etcd.keys", history: History::Kept },
+    TableSpec { id: AUTH, name: "etcd.auth", history: History::Unversioned },
+];
 
 /// A revision, version or number of keys as the API spells it.
 ///

@@ -303,6 +303,36 @@ pub(crate) const KEYS: &[Key<Configuration>] = &[
         "Ranges that visit more keys than this are read on a thread of their own, so that no small request waits for them.",
     ),
     key(
+        "etcd.tokens",
+        Kind::Text(|c| &mut c.etcd.tokens),
+        Presence::Default,
+        "How clients show who they are: `simple`, or `jwt,sign-method=…,priv-key=FILE,pub-key=FILE,ttl=5m` (etcd's `--auth-token`).",
+    ),
+    key(
+        "etcd.token_ttl",
+        Kind::Time(|c| &mut c.etcd.token_ttl, seconds(1), seconds(31_536_000)),
+        Presence::Default,
+        "How long a simple token lives after its last use.",
+    ),
+    key(
+        "etcd.bcrypt_cost",
+        Kind::Count(Number::Half(|c| &mut c.etcd.bcrypt_cost), 4, 31),
+        Presence::Default,
+        "What hashing a password costs; each step doubles the work.",
+    ),
+    key(
+        "etcd.login_threads",
+        Kind::Count(Number::Word(|c| &mut c.etcd.login_threads), 1, 1024),
+        Presence::Default,
+        "Passwords that are hashed or checked at a time, each on a thread.",
+    ),
+    key(
+        "etcd.logins_waiting",
+        Kind::Count(Number::Word(|c| &mut c.etcd.logins_waiting), 0, 1_000_000),
+        Presence::Default,
+        "Passwords that may wait for such a thread. More are refused with `too many requests`.",
+    ),
+    key(
         "zookeeper.tick",
         Kind::Time(|c| &mut c.zookeeper.tick, milliseconds(10), seconds(60)),
         Presence::Default,

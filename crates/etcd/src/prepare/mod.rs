@@ -3,6 +3,7 @@
 //!
 //! Every decision is made before the first write, so a refusal writes nothing.
 
+mod accounts;
 mod keys;
 mod leases;
 mod transaction;
@@ -13,9 +14,11 @@ use state::{LeaseId, TableSpec, Transaction};
 
 pub(crate) use transaction::{is_read_only, is_serializable, read};
 
+use crate::authorize;
 use crate::check;
 use crate::envelope::{Request, encode_refusal, encode_reply};
 use crate::options::Options;
+use crate::refusal::Refusal;
 use crate::table::{PROTOCOL, TABLES, signed};
 use crate::wire::etcdserverpb::ResponseHeader;
 
@@ -44,31 +47,60 @@ impl Protocol for Etcd {
     }
 
     fn prepare(&self, context: &Context, transaction: &mut Transaction<'_>, request: &[u8]) -> Bytes {
-        let request = match Request::decode(request) {
+        let (caller, request) = match Request::decode(request) {
             Ok(request) => request,
             Err(refusal) => return encode_refusal(refusal),
         };
-        match request {
-            Request::Put(request) => {
-                encode_reply(&check::put(&request).and_then(|()| keys::put(transaction, &request)))
-            }
-            Request::DeleteRange(request) => {
-                encode_reply(&check::delete_range(&request).map(|()| keys::delete_range(transaction, &request)))
-            }
-            Request::Txn(request) => encode_reply(
-                &check::transaction(&request, self.max_txn_operations)
-                    .and_then(|()| transaction::write(transaction, &request)),
-            ),
-            Request::Compact(request) => encode_reply(&keys::compact(transaction, &request)),
-            Request::LeaseGrant(request) => {
-                encode_reply(&leases::grant(transaction, &request, self.lease_min_ttl_seconds, context.random))
-            }
-            Request::LeaseRevoke(request) => encode_reply(&leases::revoke(transaction, &request)),
+        let allowed = self.check(&request).and_then(|()| authorize::request(transaction.state(), &caller, &request));
+        match allowed {
+            Ok(()) => self.decide(context, transaction, &request),
+            Err(refusal) => encode_refusal(refusal),
         }
     }
 
     fn expire(&self, _context: &Context, transaction: &mut Transaction<'_>, lease: LeaseId) {
         leases::expire(transaction, lease);
+    }
+}
+
+impl Etcd {
+    /// What can be said against a request without looking at the state: asked again here, because the leader answers
+    /// for what enters the log.
+    fn check(&self, request: &Request) -> Result<(), Refusal> {
+        match request {
+            Request::Put(request) => check::put(request),
+            Request::DeleteRange(request) => check::delete_range(request),
+            Request::Txn(request) => check::transaction(request, self.max_txn_operations),
+            _ => Ok(()),
+        }
+    }
+
+    fn decide(&self, context: &Context, transaction: &mut Transaction<'_>, request: &Request) -> Bytes {
+        match request {
+            Request::Put(request) => encode_reply(&keys::put(transaction, request)),
+            Request::DeleteRange(request) => encode_reply(&Ok(keys::delete_range(transaction, request))),
+            Request::Txn(request) => encode_reply(&transaction::write(transaction, request)),
+            Request::Compact(request) => encode_reply(&keys::compact(transaction, request)),
+            Request::LeaseGrant(request) => {
+                encode_reply(&leases::grant(transaction, request, self.lease_min_ttl_seconds, context.random))
+            }
+            Request::LeaseRevoke(request) => encode_reply(&leases::revoke(transaction, request)),
+            Request::AuthEnable(request) => encode_reply(&accounts::enable(transaction, request)),
+            Request::AuthDisable(_) => encode_reply(&Ok(accounts::disable(transaction))),
+            Request::UserAdd(request) => encode_reply(&accounts::user_add(transaction, request)),
+            Request::UserDelete(request) => encode_reply(&accounts::user_delete(transaction, request)),
+            Request::UserChangePassword(request) => encode_reply(&accounts::user_change_password(transaction, request)),
+            Request::UserGrantRole(request) => encode_reply(&accounts::user_grant_role(transaction, request)),
+            Request::UserRevokeRole(request) => encode_reply(&accounts::user_revoke_role(transaction, request)),
+            Request::RoleAdd(request) => encode_reply(&accounts::role_add(transaction, request)),
+            Request::RoleDelete(request) => encode_reply(&accounts::role_delete(transaction, request)),
+            Request::RoleGrantPermission(request) => {
+                encode_reply(&accounts::role_grant_permission(transaction, request))
+            }
+            Request::RoleRevokePermission(request) => {
+                encode_reply(&accounts::role_revoke_permission(transaction, request))
+            }
+        }
     }
 }
 

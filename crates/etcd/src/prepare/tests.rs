@@ -7,7 +7,8 @@ use proptest::prelude::*;
 use state::State;
 
 use super::*;
-use crate::envelope::{Submission, decode_reply, encode};
+use crate::auth::Caller;
+use crate::envelope::{EnableAuth, Submission, decode_reply, encode};
 use crate::refusal::Refusal;
 use crate::table::KEYS;
 use crate::wire::etcdserverpb::request_op::Request as Operation;
@@ -20,13 +21,15 @@ struct Ensemble {
     leader: State,
     follower: State,
     random: u64,
+    /// Who asks.
+    caller: Caller,
 }
 
 impl Ensemble {
     fn new() -> Ensemble {
         let protocol = Etcd::new(&Options::default());
         let state = State::new(protocol.tables());
-        Ensemble { protocol, leader: state.clone(), follower: state, random: 7 }
+        Ensemble { protocol, leader: state.clone(), follower: state, random: 7, caller: Caller::nobody() }
     }
 
     /// Decides encoded requests; checks that a refusal writes nothing and that the follower ends equal.
@@ -53,7 +56,7 @@ impl Ensemble {
     }
 
     fn decide<S: Submission>(&mut self, request: &S) -> Result<S::Response, Refusal> {
-        decode_reply::<S>(self.decide_bytes(&encode(request)))
+        decode_reply::<S>(self.decide_bytes(&encode(&self.caller.clone(), request)))
     }
 
     fn put(&mut self, key: &str, value: &str) -> i64 {
@@ -436,4 +439,147 @@ proptest! {
         ensemble.decide_bytes(&request);
         ensemble.decide_bytes(&[&[kind], &request[..]].concat());
     }
+}
+
+/// Accounts as a story: each step with the refusal that the real server gives, or none.
+#[test]
+fn accounts_are_administered_as_in_the_real_server() {
+    let mut ensemble = Ensemble::new();
+    let hash = "JDJhJDA0JA==";
+    let add = |name: &str| AuthUserAddRequest {
+        name: name.to_owned(),
+        hashed_password: hash.to_owned(),
+        ..AuthUserAddRequest::default()
+    };
+    let grant = |user: &str, role: &str| AuthUserGrantRoleRequest { user: user.to_owned(), role: role.to_owned() };
+    let revoke = |name: &str, role: &str| AuthUserRevokeRoleRequest { name: name.to_owned(), role: role.to_owned() };
+    let role = |name: &str| AuthRoleAddRequest { name: name.to_owned() };
+    let enable = EnableAuth { secret: vec![7; 32] };
+
+    assert_eq!(ensemble.decide(&enable).unwrap_err(), Refusal::RootUserMissing);
+    assert_eq!(ensemble.decide(&add("")).unwrap_err(), Refusal::UserEmpty);
+    ensemble.decide(&add("root")).unwrap();
+    assert_eq!(ensemble.decide(&add("root")).unwrap_err(), Refusal::UserExists);
+    assert_eq!(ensemble.decide(&enable).unwrap_err(), Refusal::RootRoleMissing);
+    assert_eq!(ensemble.decide(&grant("alice", "reader")).unwrap_err(), Refusal::UserNotFound);
+    ensemble.decide(&add("alice")).unwrap();
+    assert_eq!(ensemble.decide(&grant("alice", "reader")).unwrap_err(), Refusal::RoleNotFound);
+    assert_eq!(ensemble.decide(&role("")).unwrap_err(), Refusal::RoleEmpty);
+    ensemble.decide(&role("reader")).unwrap();
+    assert_eq!(ensemble.decide(&role("reader")).unwrap_err(), Refusal::RoleExists);
+    ensemble.decide(&grant("alice", "reader")).unwrap();
+    assert_eq!(ensemble.decide(&revoke("alice", "other")).unwrap_err(), Refusal::RoleNotGranted);
+    // The role of root can be granted without being there.
+    ensemble.decide(&grant("root", "root")).unwrap();
+    ensemble.decide(&enable).unwrap();
+    assert_eq!(accounts_revision(&ensemble), 6);
+    assert_eq!(ensemble.leader.revision(), 1, "keys have a revision of their own");
+
+    assert_eq!(ensemble.decide(&role("late")).unwrap_err(), Refusal::UserEmpty);
+    ensemble.caller = known("alice");
+    assert_eq!(ensemble.decide(&role("late")).unwrap_err(), Refusal::PermissionDenied);
+    ensemble.caller = known("root");
+    assert_eq!(ensemble.decide(&revoke("root", "root")).unwrap_err(), Refusal::InvalidAuthManagement);
+    let delete = |name: &str| AuthUserDeleteRequest { name: name.to_owned() };
+    assert_eq!(ensemble.decide(&delete("root")).unwrap_err(), Refusal::InvalidAuthManagement);
+    let role_delete = |role: &str| AuthRoleDeleteRequest { role: role.to_owned() };
+    assert_eq!(ensemble.decide(&role_delete("root")).unwrap_err(), Refusal::InvalidAuthManagement);
+    assert_eq!(ensemble.decide(&role_delete("none")).unwrap_err(), Refusal::RoleNotFound);
+    ensemble.decide(&role_delete("reader")).unwrap();
+    assert!(crate::auth::accounts::user(&ensemble.leader, "alice").unwrap().roles.is_empty());
+    ensemble.decide(&AuthDisableRequest {}).unwrap();
+    ensemble.caller = Caller::nobody();
+    ensemble.decide(&delete("root")).unwrap();
+}
+
+fn known(user: &str) -> Caller {
+    Caller { user: user.to_owned(), ..Caller::nobody() }
+}
+
+fn accounts_revision(ensemble: &Ensemble) -> u64 {
+    crate::auth::accounts::settings(&ensemble.leader).revision
+}
+
+fn permission(
+    kind: crate::wire::authpb::permission::Type,
+    key: &str,
+    range_end: &str,
+) -> AuthRoleGrantPermissionRequest {
+    let perm = crate::wire::authpb::Permission { perm_type: kind.into(), key: bytes(key), range_end: bytes(range_end) };
+    AuthRoleGrantPermissionRequest { name: "role".to_owned(), perm: Some(perm) }
+}
+
+/// An ensemble with authentication, root, and `alice` who has `role`.
+fn guarded() -> Ensemble {
+    let mut ensemble = Ensemble::new();
+    for name in ["root", "alice"] {
+        let request = AuthUserAddRequest { name: name.to_owned(), ..AuthUserAddRequest::default() };
+        ensemble.decide(&request).unwrap();
+    }
+    ensemble.decide(&AuthRoleAddRequest { name: "role".to_owned() }).unwrap();
+    for (user, role) in [("root", "root"), ("alice", "role")] {
+        let request = AuthUserGrantRoleRequest { user: user.to_owned(), role: role.to_owned() };
+        ensemble.decide(&request).unwrap();
+    }
+    ensemble.decide(&EnableAuth { secret: vec![7; 32] }).unwrap();
+    ensemble
+}
+
+#[test]
+fn a_permission_is_for_its_range_and_its_kind() {
+    use crate::wire::authpb::permission::Type;
+    let mut ensemble = guarded();
+    ensemble.caller = known("root");
+    ensemble.decide(&permission(Type::Write, "a", "c")).unwrap();
+    ensemble.decide(&permission(Type::Read, "b", "")).unwrap();
+    assert_eq!(
+        ensemble.decide(&permission(Type::Read, "b", "a")).unwrap_err(),
+        Refusal::InvalidAuthManagement,
+        "an empty range"
+    );
+    ensemble.caller = known("alice");
+    let put = |key: &str, prev_kv| PutRequest { prev_kv, ..put_request(key, "v") };
+    ensemble.decide(&put("a", false)).unwrap();
+    assert_eq!(ensemble.decide(&put("a", true)).unwrap_err(), Refusal::PermissionDenied, "she may not read it");
+    ensemble.decide(&put("b", true)).unwrap();
+    assert_eq!(ensemble.decide(&put("c", false)).unwrap_err(), Refusal::PermissionDenied);
+    assert_eq!(ensemble.transact(vec![nested(vec![put_operation("c")])]).unwrap_err(), Refusal::PermissionDenied);
+    assert_eq!(ensemble.transact(vec![range("a", 0), put_operation("a")]).unwrap_err(), Refusal::PermissionDenied);
+    ensemble.transact(vec![range("b", 0), put_operation("a")]).unwrap();
+    assert_eq!(ensemble.transact(vec![delete("a", "d")]).unwrap_err(), Refusal::PermissionDenied);
+
+    // A lease that holds a key which she may not write is not hers to attach to, nor to end.
+    ensemble.caller = known("root");
+    let lease = ensemble.decide(&LeaseGrantRequest { ttl: 60, id: 9 }).unwrap().id;
+    ensemble.decide(&PutRequest { lease, ..put_request("z", "") }).unwrap();
+    ensemble.caller = known("alice");
+    let attach = PutRequest { lease, ..put_request("a", "") };
+    assert_eq!(ensemble.decide(&attach).unwrap_err(), Refusal::PermissionDenied);
+    assert_eq!(ensemble.decide(&LeaseRevokeRequest { id: lease }).unwrap_err(), Refusal::PermissionDenied);
+
+    // What is granted or taken holds from the very next request on.
+    ensemble.caller = known("root");
+    let take = AuthRoleRevokePermissionRequest { role: "role".to_owned(), key: bytes("a"), range_end: bytes("c") };
+    ensemble.decide(&take).unwrap();
+    assert_eq!(ensemble.decide(&take).unwrap_err(), Refusal::PermissionNotGranted);
+    ensemble.caller = known("alice");
+    assert_eq!(ensemble.decide(&put("a", false)).unwrap_err(), Refusal::PermissionDenied);
+}
+
+fn put_operation(key: &str) -> RequestOp {
+    put(key, "v")
+}
+
+#[test]
+fn tokens_of_another_time_are_worth_nothing() {
+    let mut ensemble = guarded();
+    let generation = crate::auth::accounts::user(&ensemble.leader, "alice").unwrap().generation;
+    ensemble.caller = Caller { generation: generation + 1, ..known("alice") };
+    assert_eq!(ensemble.decide(&put_request("a", "")).unwrap_err(), Refusal::InvalidAuthToken);
+    ensemble.caller = Caller { revision: accounts_revision(&ensemble) - 1, ..known("alice") };
+    assert_eq!(ensemble.decide(&put_request("a", "")).unwrap_err(), Refusal::AuthOldRevision);
+    ensemble.caller = Caller { generation, ..known("alice") };
+    assert_eq!(ensemble.decide(&put_request("a", "")).unwrap_err(), Refusal::PermissionDenied);
+    ensemble.caller = known("nobody");
+    assert_eq!(ensemble.decide(&put_request("a", "")).unwrap_err(), Refusal::PermissionDenied);
 }

@@ -8,6 +8,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::Door;
+use crate::authorize;
 use crate::check;
 use crate::prepare;
 use crate::range;
@@ -32,9 +33,11 @@ impl Kv for Door {
 
     async fn range(&self, request: Request<RangeRequest>) -> Result<Response<RangeResponse>, Status> {
         self.admit(request.metadata())?;
+        check::range(request.get_ref())?;
+        let caller = self.caller(&request)?;
         let request = request.into_inner();
-        check::range(&request)?;
         let view = self.view(request.serializable).await?;
+        authorize::range(&view, &caller, &request)?;
         let term = view.term;
         let cost = range::cost(&view, &request);
         let mut response = self.read(cost, view, move |view| range::answer(view, &request)).await??;
@@ -44,10 +47,12 @@ impl Kv for Door {
 
     async fn range_stream(&self, request: Request<RangeRequest>) -> Result<Response<Self::RangeStreamStream>, Status> {
         self.admit(request.metadata())?;
+        check::range(request.get_ref())?;
+        streamable(request.get_ref())?;
+        let caller = self.caller(&request)?;
         let request = request.into_inner();
-        check::range(&request)?;
-        streamable(&request)?;
         let view = self.view(request.serializable).await?;
+        authorize::range(&view, &caller, &request)?;
         let (sender, pieces) = mpsc::channel(PIECES_AHEAD);
         let door = self.clone();
         tokio::task::spawn_blocking(move || door.send_pieces(&view, request, &sender));
@@ -57,7 +62,7 @@ impl Kv for Door {
     async fn put(&self, request: Request<PutRequest>) -> Result<Response<PutResponse>, Status> {
         self.admit(request.metadata())?;
         check::put(request.get_ref())?;
-        self.submit(request.get_ref()).await
+        self.submit(&self.caller(&request)?, request.get_ref()).await
     }
 
     async fn delete_range(
@@ -66,17 +71,19 @@ impl Kv for Door {
     ) -> Result<Response<DeleteRangeResponse>, Status> {
         self.admit(request.metadata())?;
         check::delete_range(request.get_ref())?;
-        self.submit(request.get_ref()).await
+        self.submit(&self.caller(&request)?, request.get_ref()).await
     }
 
     async fn txn(&self, request: Request<TxnRequest>) -> Result<Response<TxnResponse>, Status> {
         self.admit(request.metadata())?;
         check::transaction(request.get_ref(), self.options.max_txn_operations)?;
+        let caller = self.caller(&request)?;
         if !prepare::is_read_only(request.get_ref()) {
-            return self.submit(request.get_ref()).await;
+            return self.submit(&caller, request.get_ref()).await;
         }
         let request = request.into_inner();
         let view = self.view(prepare::is_serializable(&request)).await?;
+        authorize::transaction(&view, &caller, &request)?;
         let term = view.term;
         let cost = cost(&view, &request);
         let answer = self.read(cost, view, move |view| prepare::read(view, &request)).await?;
@@ -87,7 +94,7 @@ impl Kv for Door {
 
     async fn compact(&self, request: Request<CompactionRequest>) -> Result<Response<CompactionResponse>, Status> {
         self.admit(request.metadata())?;
-        self.submit(request.get_ref()).await
+        self.submit(&self.caller(&request)?, request.get_ref()).await
     }
 }
 

@@ -6,8 +6,9 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{Door, Guard};
-use crate::refusal::status_of;
+use super::{Credentials, Door, Guard};
+use crate::auth::permit::{self, Access};
+use crate::refusal::{Refusal, status_of};
 use crate::table::{KEYS, PROTOCOL, lease, signed};
 use crate::wire::etcdserverpb::lease_server::Lease;
 use crate::wire::etcdserverpb::{
@@ -25,7 +26,7 @@ impl Lease for Door {
 
     async fn lease_grant(&self, request: Request<LeaseGrantRequest>) -> Result<Response<LeaseGrantResponse>, Status> {
         self.admit(request.metadata())?;
-        self.submit(request.get_ref()).await
+        self.submit(&self.caller(&request)?, request.get_ref()).await
     }
 
     async fn lease_revoke(
@@ -33,7 +34,7 @@ impl Lease for Door {
         request: Request<LeaseRevokeRequest>,
     ) -> Result<Response<LeaseRevokeResponse>, Status> {
         self.admit(request.metadata())?;
-        self.submit(request.get_ref()).await
+        self.submit(&self.caller(&request)?, request.get_ref()).await
     }
 
     async fn lease_keep_alive(
@@ -41,10 +42,11 @@ impl Lease for Door {
         request: Request<Streaming<LeaseKeepAliveRequest>>,
     ) -> Result<Response<Self::LeaseKeepAliveStream>, Status> {
         self.admit(request.metadata())?;
+        let credentials = Credentials::of(&request);
         let guard = self.guard(request.metadata());
         let (renewals, answers) = mpsc::channel(RENEWALS_AHEAD);
         let (sender, responses) = mpsc::channel(1);
-        tokio::spawn(read_renewals(self.clone(), request.into_inner(), renewals));
+        tokio::spawn(read_renewals(self.clone(), credentials, request.into_inner(), renewals));
         tokio::spawn(answer_renewals(answers, sender, guard));
         Ok(Response::new(ReceiverStream::new(responses)))
     }
@@ -54,8 +56,13 @@ impl Lease for Door {
         request: Request<LeaseTimeToLiveRequest>,
     ) -> Result<Response<LeaseTimeToLiveResponse>, Status> {
         self.admit(request.metadata())?;
+        let caller = self.caller(&request)?;
         let LeaseTimeToLiveRequest { id, keys } = request.into_inner();
         let view = self.view(false).await?;
+        permit::known(&view, &caller)?;
+        if keys {
+            permit::lease_keys(&view, &caller, id, Access::Read)?;
+        }
         let gone = LeaseTimeToLiveResponse { header: Some(self.header()), id, ttl: -1, ..Default::default() };
         if lease(&view, id).is_none() {
             return Ok(Response::new(gone));
@@ -82,9 +89,15 @@ impl Lease for Door {
         request: Request<LeaseLeasesRequest>,
     ) -> Result<Response<LeaseLeasesResponse>, Status> {
         self.admit(request.metadata())?;
+        let caller = self.caller(&request)?;
         let view = self.view(false).await?;
+        permit::known(&view, &caller)?;
         let ours = view.leases().filter(|(_, lease)| lease.owner == PROTOCOL.0);
-        let leases = ours.map(|(id, _)| LeaseStatus { id: id.0 }).collect();
+        let mut leases = Vec::new();
+        for (id, _) in ours {
+            permit::lease_keys(&view, &caller, id.0, Access::Read)?;
+            leases.push(LeaseStatus { id: id.0 });
+        }
         Ok(Response::new(LeaseLeasesResponse { header: Some(self.header()), leases }))
     }
 }
@@ -99,13 +112,26 @@ struct Renewal {
     header: ResponseHeader,
     /// `None`: there is no such lease of this protocol, as far as this member knows.
     pending: Option<Pending<Option<Renewed>>>,
+    /// Why the caller may not keep the lease alive, if he may not.
+    refusal: Option<Refusal>,
 }
 
 /// Passes renewals on as they arrive; the answers are awaited elsewhere, so a stream of many leases is not slowed
 /// down to one round trip each.
-async fn read_renewals(door: Door, mut requests: Streaming<LeaseKeepAliveRequest>, renewals: mpsc::Sender<Renewal>) {
+async fn read_renewals(
+    door: Door,
+    credentials: Credentials,
+    mut requests: Streaming<LeaseKeepAliveRequest>,
+    renewals: mpsc::Sender<Renewal>,
+) {
     while let Ok(Some(LeaseKeepAliveRequest { id })) = requests.message().await {
-        let renewal = Renewal { id, header: door.header(), pending: renew(&door, id) };
+        let view = door.handle.view();
+        let allowed = door.identify(&credentials).and_then(|caller| {
+            permit::known(&view, &caller)?;
+            permit::lease_keys(&view, &caller, id, Access::Write)
+        });
+        let pending = if allowed.is_ok() { renew(&door, id) } else { None };
+        let renewal = Renewal { id, header: door.header(), pending, refusal: allowed.err() };
         if renewals.send(renewal).await.is_err() {
             return;
         }
@@ -135,7 +161,10 @@ async fn answer_renewals(
             () = responses.closed() => return,
         };
         let Some(renewal) = renewal else { return };
-        let response = answer(renewal).await.map_err(|failure| status_of(&failure));
+        let response = match renewal.refusal {
+            Some(refusal) => Err(refusal.into()),
+            None => answer(renewal).await.map_err(|failure| status_of(&failure)),
+        };
         let failed = response.is_err();
         if responses.send(response).await.is_err() || failed {
             return;

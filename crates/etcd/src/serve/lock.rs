@@ -17,10 +17,11 @@ impl Lock for Door {
     /// himself from then on.
     async fn lock(&self, request: Request<LockRequest>) -> Result<Response<LockResponse>, Status> {
         self.admit(request.metadata())?;
+        let caller = self.caller(&request)?;
         let guard = self.guard(request.metadata());
         let LockRequest { name, lease } = request.into_inner();
-        let lease = self.session(lease).await?;
-        let (place, header, _) = self.enqueue(&name, lease, bytes::Bytes::new()).await?;
+        let lease = self.session(&caller, lease).await?;
+        let (place, header, _) = self.enqueue(&caller, &name, lease, bytes::Bytes::new()).await?;
         let waiting = self.waiting(&place);
         let waited = self.turn(&place, guard).await.map_err(|lost| match lost {
             Lost::Place => Status::unknown("mutex: session is expired"),
@@ -33,9 +34,10 @@ impl Lock for Door {
 
     async fn unlock(&self, request: Request<UnlockRequest>) -> Result<Response<UnlockResponse>, Status> {
         self.admit(request.metadata())?;
+        let caller = self.caller(&request)?;
         let delete = DeleteRangeRequest { key: request.into_inner().key, ..DeleteRangeRequest::default() };
         crate::check::delete_range(&delete).map_err(|refusal| undecorated(refusal.into()))?;
-        let response = self.submit(&delete).await.map_err(undecorated)?.into_inner();
+        let response = self.submit(&caller, &delete).await.map_err(undecorated)?.into_inner();
         Ok(Response::new(UnlockResponse { header: response.header }))
     }
 }

@@ -28,6 +28,10 @@ impl Maintenance for Door {
     async fn alarm(&self, request: Request<AlarmRequest>) -> Result<Response<AlarmResponse>, Status> {
         self.admit(request.metadata())?;
         match request.get_ref().action() {
+            AlarmAction::Get => self.somebody(&request)?,
+            AlarmAction::Activate | AlarmAction::Deactivate => self.administrator(&request)?,
+        }
+        match request.get_ref().action() {
             AlarmAction::Get | AlarmAction::Deactivate => {
                 Ok(Response::new(AlarmResponse { header: Some(self.header()), alarms: Vec::new() }))
             }
@@ -37,6 +41,7 @@ impl Maintenance for Door {
 
     async fn status(&self, request: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
         self.admit(request.metadata())?;
+        self.somebody(&request)?;
         let standing = self.handle.status();
         let bytes = signed(self.handle.view().bytes());
         let no_leader = standing.leader.is_none().then(|| Refusal::NoLeader.text().to_owned());
@@ -60,18 +65,21 @@ impl Maintenance for Door {
     /// Memory needs no defragmentation: this succeeds, as clients expect, and does nothing.
     async fn defragment(&self, request: Request<DefragmentRequest>) -> Result<Response<DefragmentResponse>, Status> {
         self.admit(request.metadata())?;
+        self.administrator(&request)?;
         Ok(Response::new(DefragmentResponse { header: None }))
     }
 
     /// The running hash over everything this member holds, folded to 32 bits.
     async fn hash(&self, request: Request<HashRequest>) -> Result<Response<HashResponse>, Status> {
         self.admit(request.metadata())?;
+        self.administrator(&request)?;
         let hash = folded(self.handle.view().hash());
         Ok(Response::new(HashResponse { header: Some(self.header()), hash }))
     }
 
     async fn hash_kv(&self, request: Request<HashKvRequest>) -> Result<Response<HashKvResponse>, Status> {
         self.admit(request.metadata())?;
+        self.administrator(&request)?;
         let wanted = request.into_inner().revision;
         let view = self.handle.view();
         let header = self.header_at(signed(view.revision()), view.term);
@@ -94,6 +102,7 @@ impl Maintenance for Door {
 
     async fn move_leader(&self, request: Request<MoveLeaderRequest>) -> Result<Response<MoveLeaderResponse>, Status> {
         self.admit(request.metadata())?;
+        self.administrator(&request)?;
         let standing = self.handle.status();
         if standing.role != Role::Leader {
             return Err(Refusal::NotLeader.into());
@@ -108,6 +117,7 @@ impl Maintenance for Door {
     /// There is no older version to go back to.
     async fn downgrade(&self, request: Request<DowngradeRequest>) -> Result<Response<DowngradeResponse>, Status> {
         self.admit(request.metadata())?;
+        self.administrator(&request)?;
         match request.get_ref().action() {
             DowngradeAction::Validate | DowngradeAction::Enable => Err(Refusal::InvalidDowngradeVersion.into()),
             DowngradeAction::Cancel => Err(Refusal::NoDowngrade.into()),

@@ -28,8 +28,9 @@ use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 
-pub(crate) use door::{Door, Guard};
+pub(crate) use door::{Credentials, Door, Guard};
 
+use crate::auth::{TokenError, TokenKind, Tokens};
 use crate::options::Options;
 use crate::wire::etcdserverpb::auth_server::AuthServer;
 use crate::wire::etcdserverpb::cluster_server::ClusterServer;
@@ -50,10 +51,35 @@ const STOP_GRACE: Duration = Duration::from_secs(2);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(2 * 60 * 60);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Serves etcd clients on `listener` until `shutdown` becomes true (or its sender is gone), then closes all
-/// connections; calls that are under way have two seconds to end.
-pub async fn serve(listener: TcpListener, handle: Handle, options: Options, shutdown: Receiver<bool>) {
-    let door = Door::new(handle, Arc::new(options), shutdown.clone());
+/// The service of one member, ready to be opened: its settings were found to be in order.
+pub struct Service {
+    pub(crate) options: Arc<Options>,
+    pub(crate) tokens: Arc<Tokens>,
+}
+
+impl Service {
+    /// Reads what the settings name: the keys of signed tokens.
+    ///
+    /// # Errors
+    /// [`TokenError`], if they cannot be used.
+    pub fn new(options: Options) -> Result<Service, TokenError> {
+        let tokens = Tokens::new(&TokenKind::parse(&options.tokens)?, options.token_ttl)?;
+        Ok(Service { options: Arc::new(options), tokens: Arc::new(tokens) })
+    }
+
+    /// Serves etcd clients on `listener` until `shutdown` becomes true (or its sender is gone), then closes all
+    /// connections; calls that are under way have two seconds to end.
+    pub async fn serve(self, listener: TcpListener, handle: Handle, shutdown: Receiver<bool>) {
+        let (noticed, account_changes) = tokio::sync::watch::channel(0);
+        let door = Door::new(handle.clone(), &self, account_changes, shutdown.clone());
+        tokio::select! {
+            () = serve(listener, &door, shutdown) => {}
+            () = door::notice_account_changes(handle, noticed) => {}
+        }
+    }
+}
+
+async fn serve(listener: TcpListener, door: &Door, shutdown: Receiver<bool>) {
     // Small answers must not wait for the acknowledgement of earlier ones.
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     let serving = Server::builder()
@@ -61,7 +87,7 @@ pub async fn serve(listener: TcpListener, handle: Handle, options: Options, shut
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .max_concurrent_streams(Some(door.options.max_streams_per_connection))
         .accept_http1(true)
-        .add_routes(routes(&door))
+        .add_routes(routes(door))
         .serve_with_incoming_shutdown(incoming, told_to_stop(shutdown.clone()));
     let overdue = async {
         told_to_stop(shutdown).await;

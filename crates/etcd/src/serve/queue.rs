@@ -14,6 +14,7 @@ use state::LeaseId;
 use tonic::{Code, Status};
 
 use super::{Door, Guard};
+use crate::auth::Caller;
 use crate::keys::after_prefix;
 use crate::table::{KEYS, signed};
 use crate::wire::etcdserverpb::compare::{CompareResult, CompareTarget, TargetUnion};
@@ -40,6 +41,8 @@ pub(super) struct Place {
     pub(super) created: i64,
     /// The lease the key lives by.
     pub(super) lease: i64,
+    /// Whose place it is.
+    pub(super) caller: Caller,
     prefix: Bytes,
 }
 
@@ -68,7 +71,7 @@ impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         if let Some(place) = self.place.take() {
             let door = self.door.clone();
-            tokio::spawn(async move { door.leave(&place.key, place.created).await });
+            tokio::spawn(async move { door.leave(&place.caller, &place.key, place.created).await });
         }
     }
 }
@@ -80,17 +83,18 @@ pub(super) fn prefix(name: &[u8]) -> Bytes {
 
 impl Door {
     /// The lease to stand in a queue with: the caller's, or a new one.
-    pub(super) async fn session(&self, lease: i64) -> Result<i64, Status> {
+    pub(super) async fn session(&self, caller: &Caller, lease: i64) -> Result<i64, Status> {
         if lease != 0 {
             return Ok(lease);
         }
         let request = LeaseGrantRequest { ttl: SESSION_TTL_SECONDS, id: 0 };
-        Ok(self.submit(&request).await.map_err(undecorated)?.into_inner().id)
+        Ok(self.submit(caller, &request).await.map_err(undecorated)?.into_inner().id)
     }
 
     /// Takes a place, or finds the one that this lease has already, whose key and value are then returned.
     pub(super) async fn enqueue(
         &self,
+        caller: &Caller,
         name: &[u8],
         lease: i64,
         value: Bytes,
@@ -110,11 +114,11 @@ impl Door {
                 ..RangeRequest::default()
             }))],
         };
-        let response = self.submit(&request).await.map_err(undecorated)?.into_inner();
+        let response = self.submit(caller, &request).await.map_err(undecorated)?.into_inner();
         let header = response.header.unwrap_or_default();
         let existing = first_found(response);
         let created = existing.as_ref().map_or(header.revision, |kv| kv.create_revision);
-        Ok((Place { key, created, lease, prefix }, header, existing))
+        Ok((Place { key, created, lease, caller: caller.clone(), prefix }, header, existing))
     }
 
     /// Marks that somebody waits at this place.
@@ -166,14 +170,14 @@ impl Door {
     }
 
     /// Deletes a key of this creation. One that is gone, or was created anew, is let be.
-    pub(super) async fn leave(&self, key: &Bytes, created: i64) -> Result<ResponseHeader, Status> {
+    pub(super) async fn leave(&self, caller: &Caller, key: &Bytes, created: i64) -> Result<ResponseHeader, Status> {
         let delete = DeleteRangeRequest { key: key.clone(), ..DeleteRangeRequest::default() };
         let request = TxnRequest {
             compare: vec![created_at(key.clone(), created)],
             success: vec![operation(Operation::RequestDeleteRange(delete))],
             failure: Vec::new(),
         };
-        let response = self.submit(&request).await.map_err(undecorated)?.into_inner();
+        let response = self.submit(caller, &request).await.map_err(undecorated)?.into_inner();
         Ok(response.header.unwrap_or_default())
     }
 }

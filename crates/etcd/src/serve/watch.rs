@@ -4,7 +4,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::Door;
+use super::{Credentials, Door};
 use crate::watch::serve_stream;
 use crate::wire::etcdserverpb::watch_server::Watch;
 use crate::wire::etcdserverpb::{WatchRequest, WatchResponse};
@@ -18,9 +18,11 @@ impl Watch for Door {
 
     async fn watch(&self, request: Request<Streaming<WatchRequest>>) -> Result<Response<Self::WatchStream>, Status> {
         self.admit(request.metadata())?;
+        // A token that is not valid refuses each watch, not the stream: it may become valid, as far as we know.
+        let credentials = Credentials::of(&request);
         let guard = self.guard(request.metadata());
         let (sender, responses) = mpsc::channel(RESPONSES_AHEAD);
-        tokio::spawn(serve_stream(self.clone(), request.into_inner(), sender, guard));
+        tokio::spawn(serve_stream(self.clone(), credentials, request.into_inner(), sender, guard));
         Ok(Response::new(ReceiverStream::new(responses)))
     }
 }

@@ -2,6 +2,7 @@
 //! thin ([`serve_stream`]).
 
 mod events;
+mod permission;
 mod stream;
 mod task;
 

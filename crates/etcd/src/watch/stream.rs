@@ -117,12 +117,29 @@ impl Stream {
                 Some(opening)
             }
             Err(cancel_reason) => {
-                let response =
-                    WatchResponse { created: true, canceled: true, cancel_reason, ..response(NO_WATCH, now) };
-                self.outbox.push_back(response);
+                self.refuse(cancel_reason, now);
                 None
             }
         }
+    }
+
+    /// A client wants to watch what it may not.
+    pub(crate) fn refuse(&mut self, cancel_reason: String, now: u64) {
+        let response = WatchResponse { created: true, canceled: true, cancel_reason, ..response(NO_WATCH, now) };
+        self.outbox.push_back(response);
+    }
+
+    /// The client may not watch this any more. Nothing that is not in the outbox yet is sent to it.
+    pub(crate) fn withdraw(&mut self, token: u64, cancel_reason: String, now: u64) {
+        if let Some(watch) = self.watches.remove(&token) {
+            self.tokens.remove(&watch.id);
+            self.outbox.push_back(WatchResponse { canceled: true, cancel_reason, ..response(watch.id, now) });
+        }
+    }
+
+    /// What each watch watches, by its token.
+    pub(crate) fn ranges(&self) -> impl Iterator<Item = (u64, &KeyRange)> {
+        self.watches.iter().map(|(token, watch)| (*token, &watch.range))
     }
 
     fn admit(&mut self, request: WatchCreateRequest) -> Result<Watch, String> {

@@ -8,9 +8,10 @@ use tokio::sync::mpsc::Sender;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use tonic::{Status, Streaming};
 
+use super::permission::{self, Permissions};
 use super::{Opening, Stream, StreamLimits};
 use crate::keys::{KeyRange, after_prefix};
-use crate::serve::{Door, Guard};
+use crate::serve::{Credentials, Door, Guard};
 use crate::table::KEYS;
 use crate::wire::etcdserverpb::watch_request::RequestUnion;
 use crate::wire::etcdserverpb::{WatchRequest, WatchResponse};
@@ -24,11 +25,13 @@ const SCAN_CHANGES: usize = 10_000;
 /// Serves one stream until the client ends it, or the guard does.
 pub(crate) async fn serve_stream(
     door: Door,
+    credentials: Credentials,
     mut requests: Streaming<WatchRequest>,
     responses: Sender<Result<WatchResponse, Status>>,
     mut guard: Guard,
 ) {
-    let mut session = Session::new(&door);
+    let mut session = Session::new(&door, credentials);
+    let mut account_changes = door.account_changes.clone();
     let mut notices = notices(door.options.watch_progress_interval);
     // A client may end its side of the stream and still listen.
     let mut asking = true;
@@ -50,6 +53,7 @@ pub(crate) async fn serve_stream(
                 tokio::task::yield_now().await;
             }
             _ = notices.tick(), if waiting == 0 => session.tick().await,
+            Ok(()) = account_changes.changed() => session.check_permissions(),
             () = responses.closed() => return,
             refusal = guard.refusal() => {
                 // A client that does not read will not miss the reason either.
@@ -65,10 +69,11 @@ struct Session<'d> {
     door: &'d Door,
     mailbox: Mailbox,
     stream: Stream,
+    permissions: Permissions,
 }
 
 impl<'d> Session<'d> {
-    fn new(door: &'d Door) -> Session<'d> {
+    fn new(door: &'d Door, credentials: Credentials) -> Session<'d> {
         let options = &door.options;
         let stream = Stream::new(StreamLimits {
             watches: options.max_watches_per_stream,
@@ -77,14 +82,19 @@ impl<'d> Session<'d> {
             scan_changes: SCAN_CHANGES,
             response_bytes: options.max_request_bytes,
         });
-        Session { door, mailbox: door.handle.mailbox(), stream }
+        Session { door, mailbox: door.handle.mailbox(), stream, permissions: Permissions::new(credentials) }
     }
 
     async fn request(&mut self, request: WatchRequest) {
         match request.request_union {
             Some(RequestUnion::CreateRequest(request)) => {
                 let now = self.now();
+                let caller = match self.permissions.admit(self.door, &request) {
+                    Ok(caller) => caller,
+                    Err(refusal) => return self.stream.refuse(permission::reason(refusal), now),
+                };
                 if let Some(opening) = self.stream.open(request, now) {
+                    self.permissions.opened(opening.token, caller);
                     let live_from = self.announce(&opening);
                     // Not older than the announcement, so what it shows as the present is all behind the watch.
                     let now = self.now();
@@ -94,6 +104,7 @@ impl<'d> Session<'d> {
             Some(RequestUnion::CancelRequest(request)) => {
                 let now = self.now();
                 if let Some(token) = self.stream.cancel(request.watch_id, now) {
+                    self.permissions.closed(token);
                     self.mailbox.unwatch(token);
                 }
             }
@@ -105,7 +116,18 @@ impl<'d> Session<'d> {
         }
     }
 
+    /// What is about to be sent is of the present view or older, and so are the permissions that are looked at here: no
+    /// event leaves that was written after its reader lost the right to it.
+    fn check_permissions(&mut self) {
+        for (token, reason) in self.permissions.lost(self.door, &self.stream) {
+            let now = self.now();
+            self.stream.withdraw(token, reason, now);
+            self.mailbox.unwatch(token);
+        }
+    }
+
     fn deliver(&mut self, delivery: Delivery) {
+        self.check_permissions();
         match delivery {
             Delivery::Changes { revision, changes } => self.stream.deliver(revision, &changes),
             Delivery::Lost { token, from_revision } => {
@@ -118,8 +140,10 @@ impl<'d> Session<'d> {
     }
 
     async fn catch_up(&mut self) {
+        self.check_permissions();
         let view = self.door.handle.view();
         if let Some(token) = self.stream.catch_up(&view) {
+            self.permissions.closed(token);
             self.mailbox.unwatch(token);
         }
         if self.stream.owes_progress() {

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that finds the impossible should stop")]
 
+mod auth;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +19,7 @@ use conclave_etcd::wire::v3electionpb::election_client::ElectionClient;
 use conclave_etcd::wire::v3electionpb::{CampaignRequest, LeaderRequest, ProclaimRequest, ResignRequest};
 use conclave_etcd::wire::v3lockpb::lock_client::LockClient;
 use conclave_etcd::wire::v3lockpb::{LockRequest, UnlockRequest};
-use conclave_etcd::{Etcd, Options};
+use conclave_etcd::{Etcd, Options, Service};
 use node::{MemberAddress, NodeId, Running};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
@@ -53,7 +55,7 @@ impl Live {
             timing: node::Timing::default(),
             limits: node::Limits::default(),
         };
-        let options = Options::default();
+        let options = Options { bcrypt_cost: 4, ..Options::default() };
         let member = node::start(member_options, vec![Arc::new(Etcd::new(&options))]).await.unwrap();
         let mut status = member.handle().status_changes();
         status.wait_for(|status| status.can_commit).await.unwrap();
@@ -61,7 +63,8 @@ impl Live {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (stop, stopped) = watch::channel(false);
-        let service = tokio::spawn(conclave_etcd::serve(listener, member.handle(), options, stopped));
+        let service = Service::new(options).unwrap();
+        let service = tokio::spawn(service.serve(listener, member.handle(), stopped));
         let channel = Channel::from_shared(url).unwrap().connect().await.unwrap();
         Live { channel, stop, service, member, _data: data }
     }
