@@ -33,6 +33,12 @@ pub(crate) fn sim(root: &Path, arguments: &[OsString]) -> anyhow::Result<ExitCod
     run(root, Command::new(root.join("target/release/conclave-sim")).args(arguments))
 }
 
+/// `cargo xtask model …`: the model check, with whatever it is told.
+pub(crate) fn model(root: &Path, arguments: &[OsString]) -> anyhow::Result<ExitCode> {
+    cargo(root, ["build", "--release", "--package", "conclave-sim", "--bin", "model"])?;
+    run(root, Command::new(root.join("target/release/model")).args(arguments))
+}
+
 fn cargo<const N: usize>(root: &Path, arguments: [&str; N]) -> anyhow::Result<()> {
     let status = Command::new("cargo").args(arguments).current_dir(root).status().context("cargo")?;
     anyhow::ensure!(status.success(), "cargo {} failed", arguments.join(" "));

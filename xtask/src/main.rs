@@ -4,6 +4,7 @@
 
 mod guard;
 mod long;
+mod mutants;
 mod screen;
 mod test;
 mod tidy;
@@ -35,6 +36,14 @@ enum Command {
     Failover,
     /// Measure puts and gets beside a real etcd in one run (needs Debian's `etcd-server`)
     Compare,
+    /// Put known bugs into the consensus core, one after the other, and print who notices
+    Mutants(mutants::Wishes),
+    /// Explore every behaviour of the consensus core in small worlds; `--deep` in larger ones (try `-- --help`)
+    Model {
+        /// What the model check is told
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
     /// Run the simulator in release mode; everything behind it goes to the simulator (try `-- --help`)
     Sim {
         /// What the simulator is told
@@ -50,6 +59,8 @@ fn main() -> ExitCode {
         Command::Failover => long::failover(&root()),
         Command::Compare => long::compare(&root()),
         Command::Sim { arguments } => long::sim(&root(), &arguments),
+        Command::Model { arguments } => long::model(&root(), &arguments),
+        Command::Mutants(wishes) => guard::run(arguments.guarded_by, || mutants::run(root(), wishes)),
         Command::Test => guard::run(arguments.guarded_by, || test::run(root())),
     };
     outcome.unwrap_or_else(|error| {

@@ -57,6 +57,7 @@ async fn steps(root: &std::path::Path, python: &std::path::Path) -> Vec<Step> {
     } else {
         steps.push(step::cargo(&["test"]).and(&everything_but_trials).counted().titled("unit and script tests"));
     }
+    steps.push(step::cargo(&["xtask", "mutants", "--scripts"]).titled("known bugs, put back"));
     // The profile of the tests: optimised enough, with every assertion on, and compiled already.
     let simulation = step::cargo(&["run", "--quiet", "--profile", "test", "--package", "conclave-sim", "--"]);
     steps.push(simulation.and(&["--seeds", SEEDS, "--minutes", MINUTES]).titled("simulation"));

@@ -12,6 +12,7 @@ Explores every behaviour of the consensus core in several small worlds, within b
   --deep             larger bounds (minutes, not seconds)
   --transitions N    the most transitions in one world (default 20000000)
   --only NAME        explore only the worlds whose name contains NAME
+  --until-broken     stop at the first world that is not as it must be
 
 Exits with 1 if a promise is broken, or if something that must happen somewhere never does.
 ";
@@ -21,6 +22,7 @@ struct Wishes {
     deep: bool,
     transitions: NonZeroUsize,
     only: String,
+    until_broken: bool,
 }
 
 fn main() -> ExitCode {
@@ -43,11 +45,15 @@ fn main() -> ExitCode {
 
 fn parse(arguments: &[String]) -> Result<Wishes, String> {
     let transitions = NonZeroUsize::MIN.saturating_add(20_000_000 - 1);
-    let mut wishes = Wishes { deep: false, transitions, only: String::new() };
+    let mut wishes = Wishes { deep: false, transitions, only: String::new(), until_broken: false };
     let mut rest = arguments.iter();
     while let Some(name) = rest.next() {
         if name == "--deep" {
             wishes.deep = true;
+            continue;
+        }
+        if name == "--until-broken" {
+            wishes.until_broken = true;
             continue;
         }
         let value = rest.next().ok_or_else(|| format!("{name} is not known, or needs a value; see --help"))?;
@@ -70,6 +76,9 @@ fn run(wishes: &Wishes) -> io::Result<bool> {
         scenes += report.scenes;
         transitions += report.transitions;
         good &= report.verdict.is_good();
+        if wishes.until_broken && !good {
+            break;
+        }
     }
     let verdict = if good { "no promise broken" } else { "NOT AS IT MUST BE" };
     say(&format!("{scenes} scenes, {transitions} transitions: {verdict}\n"))?;

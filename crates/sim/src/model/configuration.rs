@@ -3,7 +3,7 @@
 use std::fmt::{self, Display, Formatter};
 
 use raft::testing::{Cluster, Promise};
-use raft::{Config, Input, Learner, Membership, NodeId, Tag};
+use raft::{Config, Envelope, Input, Learner, Membership, Message, NodeId, Tag, Term};
 use stateright::{Model, Property};
 
 use super::scene::{Action, Budget, Scene};
@@ -62,11 +62,14 @@ pub fn configurations(deep: bool) -> Vec<Configuration> {
         votes(deep),
         durability(deep),
         takeover(deep),
+        old_entries(deep),
         reordering(deep),
+        overtaking(deep),
         disjoint_voters(deep),
         fewer_voters(deep),
         snapshots(deep),
         reads(deep),
+        rounds_of_reads(deep),
     ]
 }
 
@@ -138,6 +141,23 @@ fn takeover(deep: bool) -> Configuration {
     }
 }
 
+/// Entries of several earlier terms, none of them committed, that come to light again (figure 8 of the Raft paper).
+fn old_entries(deep: bool) -> Configuration {
+    let more = u8::from(deep);
+    Configuration {
+        name: "old entries",
+        beginning: "n1 led and n3 led after it, and nobody heard of what they appended; n1 has just been elected again",
+        begin: buried,
+        budget: Budget { elections: 2, ..Budget::default() },
+        last_term: 4 + u64::from(more),
+        most_messages: 4,
+        prompt_disks: true,
+        prompt_trials: true,
+        target: Membership::default(),
+        wanted: &[Wanted::Elected, Wanted::Overwritten],
+    }
+}
+
 /// A stream of entries whose messages are repeated, reordered and lost.
 fn reordering(deep: bool) -> Configuration {
     let more = u8::from(deep);
@@ -156,6 +176,23 @@ fn reordering(deep: bool) -> Configuration {
         last_term: 2,
         most_messages: 4 + usize::from(more),
         prompt_disks: true,
+        prompt_trials: true,
+        target: Membership::default(),
+        wanted: &[Wanted::Committed],
+    }
+}
+
+/// A stream of entries whose messages overtake each other, to followers that are still writing.
+fn overtaking(deep: bool) -> Configuration {
+    let more = u8::from(deep);
+    Configuration {
+        name: "overtaking",
+        beginning: "n1 leads, all hold its first entry",
+        begin: || led(Cluster::of_voters(3)),
+        budget: Budget { proposals: 3, heartbeats: more, ..Budget::default() },
+        last_term: 1,
+        most_messages: 3 + usize::from(more),
+        prompt_disks: false,
         prompt_trials: true,
         target: Membership::default(),
         wanted: &[Wanted::Committed],
@@ -241,6 +278,23 @@ fn reads(deep: bool) -> Configuration {
     }
 }
 
+/// Reads before and after a leader was replaced that has not heard of it.
+fn rounds_of_reads(deep: bool) -> Configuration {
+    let more = u8::from(deep);
+    Configuration {
+        name: "rounds of reads",
+        beginning: "n1 leads, all hold its first entry",
+        begin: || led(Cluster::of_voters(3)),
+        budget: Budget { elections: 1, reads: 2, heartbeats: more, ..Budget::default() },
+        last_term: 2,
+        most_messages: 4 + usize::from(more),
+        prompt_disks: true,
+        prompt_trials: true,
+        target: Membership::default(),
+        wanted: &[Wanted::Elected, Wanted::ReadServed],
+    }
+}
+
 /// The same ensemble with n1 as its leader, and at rest.
 pub(super) fn led(mut cluster: Cluster<u8>) -> Cluster<u8> {
     for id in [SECOND, THIRD] {
@@ -269,18 +323,53 @@ fn diverged() -> Cluster<u8> {
     cluster
 }
 
+/// n1 led and appended what nobody else has; n3 led after it and did the same; n1 was elected once more, by n2, and
+/// nothing of what it sent has arrived. Entries travel one by one.
+fn buried() -> Cluster<u8> {
+    let initial = Membership::of_voters([FIRST, SECOND, THIRD]);
+    let config = |id| Config { max_append_weight: 1, ..Config::new(id, initial.clone()) };
+    let mut cluster = led(Cluster::new([FIRST, SECOND, THIRD].map(config)));
+    cluster.input(FIRST, Input::Propose(Tag(1), 101));
+    settle(&mut cluster, &[FIRST]);
+    cluster.input(SECOND, Input::LeaderSilent);
+    cluster.input(THIRD, Input::ElectionDue);
+    settle_but_for_appends(&mut cluster, &[FIRST]);
+    cluster.wire.clear();
+    // Nobody answers n3, so it stands down.
+    cluster.input(THIRD, Input::ElectionDue);
+    for id in [SECOND, THIRD] {
+        cluster.input(id, Input::LeaderSilent);
+    }
+    // n1 notices that it is alone, then that its term is over, and campaigns.
+    while cluster.raft(FIRST).status().ballot.term < Term(3) {
+        cluster.input(FIRST, Input::ElectionDue);
+        settle_but_for_appends(&mut cluster, &[]);
+    }
+    cluster
+}
+
 /// Lets messages arrive and disks finish until nothing is under way; whoever is cut off hears and says nothing.
 fn settle(cluster: &mut Cluster<u8>, cut_off: &[NodeId]) {
+    settle_what(cluster, cut_off, |_| true);
+}
+
+/// The same, but appends stay under way.
+fn settle_but_for_appends(cluster: &mut Cluster<u8>, cut_off: &[NodeId]) {
+    settle_what(cluster, cut_off, |message| !matches!(message, Message::Append { .. }));
+}
+
+fn settle_what(cluster: &mut Cluster<u8>, cut_off: &[NodeId], arrives: fn(&Message<u8>) -> bool) {
     let ids: Vec<NodeId> = cluster.members.keys().copied().collect();
     loop {
         let writing = ids.iter().copied().find(|id| cluster.members[id].disk.pending() > 0);
         if let Some(id) = writing {
             cluster.write(id);
-        } else if let Some(next) = cluster.wire.front() {
-            if cut_off.contains(&next.from) || cut_off.contains(&next.to) {
-                cluster.wire.pop_front();
+        } else if let Some(next) = cluster.wire.iter().position(|envelope| arrives(&envelope.message)) {
+            let Envelope { from, to, .. } = cluster.wire[next];
+            if cut_off.contains(&from) || cut_off.contains(&to) {
+                cluster.wire.remove(next);
             } else {
-                cluster.deliver(0);
+                cluster.deliver(next);
             }
         } else {
             return;

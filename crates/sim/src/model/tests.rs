@@ -44,6 +44,16 @@ fn a_takeover_keeps_every_promise() {
 }
 
 #[test]
+fn old_entries_keep_every_promise() {
+    holds("old entries");
+}
+
+#[test]
+fn overtaking_keeps_every_promise() {
+    holds("overtaking");
+}
+
+#[test]
 fn reordering_keeps_every_promise() {
     holds("reordering");
 }
@@ -66,6 +76,11 @@ fn snapshots_keep_every_promise() {
 #[test]
 fn reads_keep_every_promise() {
     holds("reads");
+}
+
+#[test]
+fn rounds_of_reads_keep_every_promise() {
+    holds("rounds of reads");
 }
 
 #[test]
