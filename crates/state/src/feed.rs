@@ -75,7 +75,7 @@ impl Value for Moment {
 }
 
 /// How far forgetting has come. It differs between members and is part of no hash and no snapshot.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Progress {
     /// What changes up to this revision superseded is forgotten.
     revision: u64,
@@ -150,6 +150,7 @@ impl Feed {
         let mut used = 0;
         while used < budget {
             let Some((revision, moment)) = self.first_from(0).filter(|&(revision, _)| revision <= compacted) else {
+                self.progress = Progress { revision: compacted, changes: 0 };
                 break;
             };
             let changes = Arc::clone(&moment.changes);
@@ -170,6 +171,11 @@ impl Feed {
             used += 1;
         }
         used
+    }
+
+    /// Whether nothing waits to be forgotten. Takes no look at the feed itself.
+    pub(crate) fn is_reclaimed(&self, compacted: u64) -> bool {
+        self.progress == Progress { revision: compacted, changes: 0 }
     }
 
     /// How many revisions wait to be forgotten.

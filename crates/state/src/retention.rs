@@ -39,6 +39,10 @@ impl State {
     /// between members.
     pub fn reclaim(&mut self, budget: usize) -> usize {
         let State { catalog, tables, feed, compacted, .. } = self;
+        // Who gives back memory does so after every turn, and most turns compact nothing.
+        if feed.is_reclaimed(*compacted) {
+            return 0;
+        }
         feed.reclaim(*compacted, budget, |change| {
             let position = catalog.position(change.table).expect("a change is of a declared table");
             if let Some(past) = &mut tables[position].past {
