@@ -105,6 +105,7 @@ pub use cause::{Ballotage, Cause, Event, TallyEnd, TransferCause, Trigger};
 pub use disk::{Inconsistent, Recovered};
 pub use effects::{Committed, Effects, Outgoing, Rearm, Refusal, Role, Standing, Write};
 pub use input::Input;
+pub use look::Marks;
 pub use membership::{InvalidMembership, Learner, Membership};
 pub use message::{Envelope, Lane, Message, VoteRefusal};
 pub use pacer::{Edge, FoolishTiming, Pacer, Timing};

@@ -2,9 +2,40 @@
 
 use crate::membership::Membership;
 use crate::raft::Raft;
-use crate::types::{Entry, Index, LogId, Payload, SnapshotMeta};
+use crate::roles::Post;
+use crate::types::{Ballot, Entry, Index, LogId, Payload, SnapshotMeta};
+
+/// Where a member stands in its term and its log, for whoever looks after every step.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Marks {
+    /// Term and vote.
+    pub ballot: Ballot,
+    /// Whether it leads its term.
+    pub leads: bool,
+    /// The log starts behind this entry.
+    pub base: LogId,
+    /// How far entries were handed out to apply.
+    pub applied: Index,
+    /// How far it knows the log to be committed.
+    pub commit: Index,
+    /// The last entry.
+    pub last: LogId,
+}
 
 impl<P: Payload> Raft<P> {
+    /// Where this member stands.
+    #[must_use]
+    pub fn marks(&self) -> Marks {
+        Marks {
+            ballot: self.ballot,
+            leads: matches!(self.post, Post::Leader(_)),
+            base: self.log.base(),
+            applied: self.applied,
+            commit: self.commit,
+            last: self.log.last(),
+        }
+    }
+
     /// The last entry of the log, durable or not.
     #[must_use]
     pub fn last(&self) -> LogId {
