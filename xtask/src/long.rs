@@ -27,10 +27,10 @@ pub(crate) fn compare(root: &Path) -> anyhow::Result<ExitCode> {
     run(root, &mut measure)
 }
 
-/// `cargo xtask sim …`: the simulator, with whatever it is told.
+/// `cargo xtask sim …`: the simulator, with whatever it is told, in a profile of its own: fast, with every assertion on.
 pub(crate) fn sim(root: &Path, arguments: &[OsString]) -> anyhow::Result<ExitCode> {
-    cargo(root, ["build", "--release", "--package", "conclave-sim", "--bin", "conclave-sim"])?;
-    run(root, Command::new(root.join("target/release/conclave-sim")).args(arguments))
+    cargo(root, ["build", "--profile", "sim", "--package", "conclave-sim", "--bin", "conclave-sim"])?;
+    run(root, Command::new(root.join("target/sim/conclave-sim")).args(arguments))
 }
 
 /// `cargo xtask model …`: the model check, with whatever it is told.

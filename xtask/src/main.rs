@@ -44,7 +44,7 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
-    /// Run the simulator in release mode; everything behind it goes to the simulator (try `-- --help`)
+    /// Run the simulator, optimised; everything behind it goes to the simulator (try `-- --help`)
     Sim {
         /// What the simulator is told
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]

@@ -9,6 +9,8 @@ pub const MICROSECOND: u64 = 1_000;
 pub const MILLISECOND: u64 = 1_000_000;
 /// Nanoseconds in a second.
 pub const SECOND: u64 = 1_000_000_000;
+/// Nanoseconds in a minute.
+pub const MINUTE: u64 = 60 * SECOND;
 
 /// Where the wall clocks stand when a simulation begins: milliseconds since 1970.
 const EPOCH_MILLISECONDS: u64 = 1_700_000_000_000;

@@ -94,6 +94,25 @@ impl Coverage {
         self.faults.get(&fault).copied().unwrap_or(0)
     }
 
+    /// How many faults struck.
+    #[must_use]
+    pub fn faults(&self) -> u64 {
+        self.faults.values().sum()
+    }
+
+    /// How many kinds of fault struck at all.
+    #[must_use]
+    pub fn fault_kinds(&self) -> usize {
+        self.faults.len()
+    }
+
+    /// Everything that can happen and everything that must hold, a line for each.
+    #[must_use]
+    pub fn list() -> String {
+        let faults = Fault::ALL.iter().map(|fault| format!("  {:<34}{}\n", fault.name(), fault.meaning()));
+        format!("{} kinds of fault\n{}", Fault::ALL.len(), faults.collect::<String>())
+    }
+
     /// Takes in the counts of another simulation.
     pub fn merge(&mut self, other: &Coverage) {
         for (&name, &count) in &other.counts {

@@ -20,6 +20,14 @@ macro_rules! faults {
                     $(Fault::$kind => $name,)+
                 }
             }
+
+            /// What it does, in a sentence.
+            #[must_use]
+            pub fn meaning(self) -> &'static str {
+                match self {
+                    $(Fault::$kind => concat!($($doc),+).trim_ascii_start(),)+
+                }
+            }
         }
     };
 }

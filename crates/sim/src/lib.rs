@@ -5,12 +5,13 @@
 //! last byte. Faults strike; after every step the [`invariants`] must hold; then everything is healed and the ensemble
 //! must converge and serve; at last what clients remember is judged by the checkers in [`check`].
 //!
-//! `cargo run -p conclave-sim --release -- --help` says how to run many seeds, or one with a trace.
+//! `cargo xtask sim --help` says how to run many seeds, or one with a trace; [`campaign`] does it.
 //!
 //! # What it does not know
 //! No real protocol ([`registers`] stands for all of them), no socket, no file, no clock of the machine. It replaces the
 //! member's shell and keeps the member: what is wrong in the shell is not found here.
 
+pub mod campaign;
 pub mod chance;
 pub mod check;
 pub mod clock;

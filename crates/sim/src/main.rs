@@ -1,50 +1,59 @@
 //! Runs simulations: many seeds, or one with a trace. It knows no more of a world than how to begin it.
 
-use std::cell::Cell;
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use conclave_sim::{Coverage, Settings, World};
+use conclave_sim::campaign::{self, Campaign, Finding, Harvest};
+use conclave_sim::{Coverage, Fault, Settings, World};
 
 const HELP: &str = "\
 Simulates a whole ensemble, deterministically, under faults, and checks it after every step.
 
-  --seeds K          run K seeds, one after the other (default 100)
-  --first N          begin with seed N (default 1)
+  --seeds K          run K seeds (default 100)
+  --from N           begin with seed N (default 1): goes on where an earlier run ended
+  --minutes M        begin no seed after M minutes
+  --jobs J           run J seeds at a time (default 1)
+  --keep-going       go on after a violation; all are listed at the end
   --seed N           run seed N only
   --trace            write down everything that happens (with --seed)
-  --minutes M        stop after M minutes
-  --simulate S       let the faults of each seed last S simulated seconds (default: 30 to 120, drawn from the seed)
+  --simulate S       let the faults of each seed last S simulated seconds, close together (default: drawn from the
+                     seed, from half a minute of bustle to an hour and a half of everyday life)
+  --list             print every kind of fault and every invariant, and end
 
-Prints what was covered. Exits with 1 at the first violation, after saying how to repeat it; and after 100 seeds or
-more in which something never happened that should have.
+Prints what was covered, and at last one line that begins with \"summary\", for programs. Exits with 1 if something was
+violated, after saying how to repeat it; and after 100 seeds or more in which something never happened that should have.
 ";
 
 /// In so many seeds everything must happen that can; a run in which something did not counts as failed.
 const SEEDS_TO_SEE_ALL: u64 = 100;
-
-thread_local! {
-    /// The command that repeats what is running, for the case that the code under test panics.
-    static RUNNING: Cell<Option<(u64, Option<u64>)>> = const { Cell::new(None) };
-}
+/// How often a long run says how far it is.
+const SAY_EVERY: Duration = Duration::from_secs(60);
 
 /// What the command line asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Wishes {
-    first: u64,
+    from: u64,
     count: u64,
+    jobs: usize,
+    alone: bool,
     trace: bool,
+    keep_going: bool,
     minutes: Option<u64>,
     seconds: Option<u64>,
 }
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if arguments.iter().any(|argument| argument == "--help" || argument == "-h") {
-        return say(HELP).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
-    }
-    let ran = parse(&arguments).map_err(io::Error::other).and_then(run);
+    let has = |wanted: &str| arguments.iter().any(|argument| argument == wanted);
+    let ran = if has("--help") || has("-h") {
+        say(HELP).map(|()| true)
+    } else if has("--list") {
+        say(&list()).map(|()| true)
+    } else {
+        parse(&arguments).map_err(io::Error::other).and_then(run)
+    };
     match ran {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
@@ -57,25 +66,42 @@ fn main() -> ExitCode {
 }
 
 fn parse(arguments: &[String]) -> Result<Wishes, String> {
-    let mut wishes = Wishes { first: 1, count: 100, trace: false, minutes: None, seconds: None };
+    let mut wishes = Wishes {
+        from: 1,
+        count: 100,
+        jobs: 1,
+        alone: false,
+        trace: false,
+        keep_going: false,
+        minutes: None,
+        seconds: None,
+    };
     let mut rest = arguments.iter();
     while let Some(name) = rest.next() {
-        if name == "--trace" {
-            wishes.trace = true;
-            continue;
+        match name.as_str() {
+            "--trace" => {
+                wishes.trace = true;
+                continue;
+            }
+            "--keep-going" => {
+                wishes.keep_going = true;
+                continue;
+            }
+            _ => {}
         }
         let value = rest.next().ok_or_else(|| format!("{name} needs a value; see --help"))?;
         let number = value.parse::<u64>().map_err(|_| format!("{name} {value}: not a number"))?;
         match name.as_str() {
             "--seeds" => wishes.count = number,
-            "--first" => wishes.first = number,
-            "--seed" => (wishes.first, wishes.count) = (number, 1),
+            "--from" => wishes.from = number,
+            "--seed" => (wishes.from, wishes.count, wishes.alone) = (number, 1, true),
+            "--jobs" => wishes.jobs = usize::try_from(number).unwrap_or(usize::MAX).clamp(1, 256),
             "--minutes" => wishes.minutes = Some(number),
             "--simulate" => wishes.seconds = Some(number),
             _ => return Err(format!("{name} is not known; see --help")),
         }
     }
-    if wishes.trace && wishes.count != 1 {
+    if wishes.trace && !wishes.alone {
         return Err("--trace is for one seed: add --seed N".into());
     }
     Ok(wishes)
@@ -83,62 +109,91 @@ fn parse(arguments: &[String]) -> Result<Wishes, String> {
 
 /// Runs what is wished for. False if something was violated.
 fn run(wishes: Wishes) -> io::Result<bool> {
-    tell_the_seed_of_a_panic();
-    let started = Instant::now();
+    campaign::tell_the_seed_of_a_panic(print_line);
     let settings = Settings { duration: wishes.seconds.map(|seconds| seconds * 1_000_000_000), sabotage: None };
-    let limit = wishes.minutes.map(|minutes| Duration::from_secs(minutes * 60));
-    let mut coverage = Coverage::default();
-    let mut simulated = Duration::ZERO;
-    for seed in wishes.first..wishes.first.saturating_add(wishes.count) {
-        if limit.is_some_and(|limit| started.elapsed() >= limit) {
-            break;
+    if wishes.trace {
+        return trace(wishes.from, settings, wishes.seconds);
+    }
+    let campaign = Campaign {
+        from: wishes.from,
+        count: wishes.count,
+        jobs: wishes.jobs,
+        limit: wishes.minutes.map(|minutes| Duration::from_secs(minutes * 60)),
+        keep_going: wishes.keep_going,
+        settings,
+    };
+    let begun = Instant::now();
+    let said = Mutex::new(begun);
+    let harvest = campaign.run(&|seed, harvest| {
+        let Ok(mut said) = said.lock() else { return };
+        if let Some(finding) = harvest.findings.last().filter(|finding| finding.seed == seed) {
+            print_line(&describe(finding, wishes.seconds));
+        } else if said.elapsed() >= SAY_EVERY {
+            *said = Instant::now();
+            print_line(&format!("... {}", sum(harvest, wishes.from, begun.elapsed())));
         }
-        RUNNING.set(Some((seed, wishes.seconds)));
-        let trace = wishes.trace.then(|| Box::new(print_line) as Box<dyn FnMut(&str)>);
-        let mut world = World::new(seed, settings, trace);
-        match world.run() {
-            Ok(report) => {
-                simulated += Duration::from_nanos(report.simulated);
-                coverage.merge(&report.coverage);
-                if wishes.count == 1 {
-                    say(&format!("seed {seed} ends with digest {:016x}\n", report.digest))?;
-                }
-            }
-            Err(violation) => {
-                let at = Duration::from_nanos(world.now());
-                say(&format!("seed {seed}, after {at:.3?}: {violation}\n{}\n", replay(seed, wishes.seconds)))?;
-                return Ok(false);
-            }
+    });
+    report(&harvest, wishes, begun.elapsed())
+}
+
+/// One seed, with everything that happens. False if something was violated.
+fn trace(seed: u64, settings: Settings, seconds: Option<u64>) -> io::Result<bool> {
+    let mut world = World::new(seed, settings, Some(Box::new(print_line)));
+    match world.run() {
+        Ok(report) => {
+            let took = Duration::from_nanos(report.simulated);
+            say(&format!("seed {seed} ends well after {took:.3?}, with digest {:016x}\n", report.digest))?;
+            Ok(true)
+        }
+        Err(violation) => {
+            let at = Duration::from_nanos(world.now());
+            let what = format!("after {at:.3?}: {violation}");
+            say(&format!("{}\n", describe(&Finding { seed, what }, seconds)))?;
+            Ok(false)
         }
     }
-    RUNNING.set(None);
-    let hours = simulated.as_secs_f64() / 3600.0;
-    let took = started.elapsed();
-    say(&format!("{coverage}no violation; {hours:.2} simulated ensemble-hours in {took:.1?}\n"))?;
-    let never = coverage.never();
-    let many = coverage.of("seeds") >= SEEDS_TO_SEE_ALL;
-    if many && !never.is_empty() {
+}
+
+fn report(harvest: &Harvest, wishes: Wishes, took: Duration) -> io::Result<bool> {
+    say(&format!("{}", harvest.coverage))?;
+    for finding in &harvest.findings {
+        say(&format!("{}\n", describe(finding, wishes.seconds)))?;
+    }
+    let never = harvest.coverage.never();
+    let vacuous = harvest.seeds >= SEEDS_TO_SEE_ALL && !never.is_empty();
+    if vacuous {
         say(&format!("the run proves little, for these never happened: {}\n", never.join(", ")))?;
     }
-    Ok(!many || never.is_empty())
+    if harvest.seeds == 0 {
+        say("no seed came to its end\n")?;
+    }
+    say(&format!("{}\n", sum(harvest, wishes.from, took)))?;
+    Ok(harvest.findings.is_empty() && !vacuous && harvest.seeds > 0)
 }
 
-fn replay(seed: u64, seconds: Option<u64>) -> String {
+/// One line for programs.
+fn sum(harvest: &Harvest, from: u64, took: Duration) -> String {
+    let Harvest { coverage, simulated, seeds, findings, next, digest } = harvest;
+    let hours = simulated.as_secs_f64() / 3600.0;
+    let (faults, kinds) = (coverage.faults(), Fault::ALL.len());
+    let steps = coverage.of("steps");
+    format!(
+        "summary from={from} next={next} seeds={seeds} violations={} hours={hours:.2} steps={steps} \
+         faults={faults} fault_kinds={}/{kinds} digest={digest:016x} seconds={:.0}",
+        findings.len(),
+        coverage.fault_kinds(),
+        took.as_secs_f64(),
+    )
+}
+
+fn describe(finding: &Finding, seconds: Option<u64>) -> String {
+    let Finding { seed, what } = finding;
     let seconds = seconds.map(|seconds| format!(" --simulate {seconds}")).unwrap_or_default();
-    format!("repeat it with: cargo run -p conclave-sim --release -- --seed {seed}{seconds} --trace")
+    format!("seed {seed}, {what}\nrepeat it with: cargo xtask sim --seed {seed}{seconds} --trace")
 }
 
-/// The code under test asserts its own invariants: such a panic is a finding as well, and needs its seed.
-fn tell_the_seed_of_a_panic() {
-    let usual = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        usual(panic);
-        if let Some((seed, seconds)) = RUNNING.get() {
-            // A panic is on its way already: there is nothing to do about a closed output.
-            let _ = say(&format!("seed {seed} panicked\n{}\n", replay(seed, seconds)));
-        }
-        std::process::exit(1);
-    }));
+fn list() -> String {
+    Coverage::list()
 }
 
 fn print_line(line: &str) {

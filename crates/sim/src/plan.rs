@@ -7,7 +7,7 @@ use std::time::Duration;
 use node::{Limits, Timing};
 
 use crate::chance::Chance;
-use crate::clock::{MICROSECOND, MILLISECOND, SECOND};
+use crate::clock::{MICROSECOND, MILLISECOND, MINUTE, SECOND};
 use crate::fault::Fault;
 use crate::network::Conditions;
 use crate::sabotage::Sabotage;
@@ -21,15 +21,28 @@ pub struct Settings {
     pub sabotage: Option<Sabotage>,
 }
 
+/// How closely things follow each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// A minute or two in which always something is wrong and somebody always asks.
+    Dense,
+    /// An hour or so as real ones are: clients that ask now and then, faults that are minutes apart.
+    Sparse,
+}
+
 /// A world before it begins.
 #[derive(Clone, Debug)]
 pub struct Plan {
+    /// How closely things follow each other.
+    pub pace: Pace,
     /// How many members.
     pub members: u64,
     /// The faults there are.
     pub faults: Vec<Fault>,
     /// The least and the longest time between two faults, in nanoseconds.
     pub fault_gap: (u64, u64),
+    /// The longest that a fault lasts, in nanoseconds.
+    pub fault_span: u64,
     /// How long there are faults, in nanoseconds.
     pub duration: u64,
     /// What every way is like when nothing is wrong with it.
@@ -89,6 +102,9 @@ pub struct Weights {
 impl Plan {
     /// The world that belongs to a seed.
     pub fn draw(chance: &mut Chance, settings: Settings) -> Plan {
+        // Who names a duration wants much to happen in it.
+        let sparse = chance.percent(60) && settings.duration.is_none();
+        let pace = if sparse { Pace::Sparse } else { Pace::Dense };
         let harsh = chance.percent(25);
         let density = chance.between(10, 60);
         let wanted = |fault: &&Fault| harsh || !fault.is_harsh();
@@ -97,12 +113,23 @@ impl Plan {
         if faults.is_empty() {
             faults.extend(chance.pick(&candidates));
         }
-        let gap = chance.magnitude(300 * MILLISECOND, 10 * SECOND);
+        let gap = match pace {
+            Pace::Dense => chance.magnitude(300 * MILLISECOND, 10 * SECOND),
+            Pace::Sparse => chance.magnitude(5 * SECOND, 300 * SECOND),
+        };
+        let drawn = match pace {
+            Pace::Dense => chance.between(30, 120) * SECOND,
+            Pace::Sparse => chance.between(20, 90) * MINUTE,
+        };
         Plan {
+            pace,
             members: if chance.percent(70) { 3 } else { 5 },
             faults,
             fault_gap: (gap / 4, gap),
-            duration: settings.duration.unwrap_or_else(|| chance.between(30, 120) * SECOND),
+            // In proportion to how often there is a fault, so that most worlds are neither always well nor always
+            // broken.
+            fault_span: (2 * gap).clamp(SECOND, 20 * SECOND),
+            duration: settings.duration.unwrap_or(drawn),
             network: Conditions {
                 delay: chance.magnitude(20 * MICROSECOND, 5 * MILLISECOND),
                 jitter: chance.magnitude(10 * MICROSECOND, 2 * MILLISECOND),
@@ -115,9 +142,12 @@ impl Plan {
                 (least, least * chance.between(1, 4))
             },
             turn: chance.magnitude(MICROSECOND, 500 * MICROSECOND),
-            clients: ClientPlan::draw(chance),
-            timing: draw_timing(chance),
-            limits: draw_limits(chance),
+            clients: match pace {
+                Pace::Dense => ClientPlan::draw(chance),
+                Pace::Sparse => ClientPlan::draw(chance).slowed(chance),
+            },
+            timing: draw_timing(pace, chance),
+            limits: draw_limits(pace, chance),
             sabotage: settings.sabotage,
         }
     }
@@ -154,27 +184,45 @@ impl ClientPlan {
             patience: chance.between(2, 12) * SECOND,
         }
     }
+
+    /// The same clients with much more time between what they do, and leases that last longer.
+    fn slowed(self, chance: &mut Chance) -> ClientPlan {
+        let least = chance.magnitude(1000, 20_000);
+        ClientPlan {
+            count: self.count.min(4),
+            pause: chance.magnitude(2 * SECOND, 60 * SECOND),
+            ttl: (least, least * chance.between(1, 4)),
+            ..self
+        }
+    }
 }
 
-fn draw_timing(chance: &mut Chance) -> Timing {
+fn draw_timing(pace: Pace, chance: &mut Chance) -> Timing {
     let default = Timing::default();
-    match chance.below(4) {
-        0 => Timing { heartbeat: default.heartbeat / 2, election_min: default.election_min / 2, ..default },
-        1 => Timing {
-            heartbeat: default.heartbeat * 2,
-            election_min: default.election_min * 2,
-            election_max: default.election_max * 2,
-        },
+    let slower = |factor| Timing {
+        heartbeat: default.heartbeat * factor,
+        election_min: default.election_min * factor,
+        election_max: default.election_max * factor,
+    };
+    match (pace, chance.below(4)) {
+        (Pace::Dense, 0) => {
+            Timing { heartbeat: default.heartbeat / 2, election_min: default.election_min / 2, ..default }
+        }
+        (Pace::Dense, 1) => slower(2),
+        // As between data centres. It also makes an hour cheap, for what happens between events is mostly heartbeats.
+        (Pace::Sparse, 0) => slower(4),
+        (Pace::Sparse, 1) => slower(10),
         _ => default,
     }
 }
 
 /// Bounds so small that they are reached.
-fn draw_limits(chance: &mut Chance) -> Limits {
+fn draw_limits(pace: Pace, chance: &mut Chance) -> Limits {
     let change_bytes = 16 << 10;
     let mut limits = Limits { change_bytes, entry_bytes: 16 << 10, snapshot_log_bytes: 1 << 40, ..Limits::default() };
     limits.request_timeout = Duration::from_secs(chance.between(1, 7));
-    if chance.percent(50) {
+    // An hour's history would be read again at every start.
+    if chance.percent(50) || pace == Pace::Sparse {
         limits.history_revisions = usize::try_from(chance.magnitude(16, 4096)).expect("small");
     }
     if chance.percent(30) {

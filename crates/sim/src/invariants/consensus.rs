@@ -111,14 +111,14 @@ pub fn committed_entries_never_change(id: NodeId, entry: &Entry<Batch>, index: I
 ///
 /// # Errors
 /// They do not.
-pub fn progress_is_ordered(id: NodeId, view: &View, status: &raft::Status) -> Verdict {
-    let ordered = status.base.index <= status.applied
-        && status.applied <= status.commit
-        && status.commit <= status.last.index
-        && view.commit <= status.commit
-        && view.applied <= status.applied;
+pub fn progress_is_ordered(id: NodeId, view: &View, marks: &raft::Marks) -> Verdict {
+    let ordered = marks.base.index <= marks.applied
+        && marks.applied <= marks.commit
+        && marks.commit <= marks.last.index
+        && view.commit <= marks.commit
+        && view.applied <= marks.applied;
     ensure(ordered, "progress is ordered", || {
-        let (base, applied, commit, last) = (status.base, status.applied, status.commit, status.last);
+        let (base, applied, commit, last) = (marks.base, marks.applied, marks.commit, marks.last);
         format!("{id}: base {base}, applied {applied}, commit {commit}, last {last}; before: commit {}", view.commit)
     })
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use node::member::{Effects, Published};
 use node::{Batch, NodeId, PeerMessage};
-use raft::{Index, LogId, Membership, Raft, Recovered, Role, Term, Write};
+use raft::{Index, LogId, Membership, Raft, Recovered, Term, Write};
 use state::TableSpec;
 
 use super::consensus::{self, Entries};
@@ -184,23 +184,23 @@ impl Witness {
         effects: &Effects,
         raft: &Raft<Batch>,
     ) -> Result<Vec<(u64, Deed)>, Violation> {
-        let status = raft.status();
+        let marks = raft.marks();
         for write in &effects.write {
             self.wrote(now, id, write)?;
         }
-        consensus::progress_is_ordered(id, &self.views[&id], &status)?;
-        let leads = (status.role == Role::Leader).then_some(status.ballot.term);
+        consensus::progress_is_ordered(id, &self.views[&id], &marks)?;
+        let leads = marks.leads.then_some(marks.ballot.term);
         let view = self.view_mut(id);
-        view.term = status.ballot.term;
+        view.term = marks.ballot.term;
         let newly = leads.filter(|_| leads != view.leads);
         view.leads = leads;
         if let Some(term) = newly {
             self.elected(id, term)?;
         }
-        let deeds = self.committed(id, raft, status.commit)?;
+        let deeds = self.committed(id, raft, marks.commit)?;
         let view = self.view_mut(id);
-        view.commit = status.commit;
-        view.applied = status.applied;
+        view.commit = marks.commit;
+        view.applied = marks.applied;
         for (_, message) in &effects.send {
             if let PeerMessage::Raft(envelope) = message {
                 durability::votes_are_durable_before_they_are_sent(self.view_mut(id), envelope)?;

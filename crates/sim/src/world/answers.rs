@@ -90,6 +90,7 @@ impl World {
                 if let Some(holding) = this.holding.as_mut().filter(|holding| holding.granted_by == request) {
                     holding.granted = answer == Answer::Done;
                     holding.keep_at = now + holding.ttl / 4;
+                    self.rest(client);
                 }
             }
             (Action::Delete { register }, _) => {

@@ -106,19 +106,44 @@ impl Client {
 
 impl World {
     pub(super) fn wake_client(&mut self, client: usize, within: u64) {
+        let (now, patience) = (self.now, self.patience());
         let this = &mut self.clients[client];
         this.token += 1;
-        let (token, wait) = (this.token, this.chance.below(within + 1));
-        self.after(wait, Happening::Client { client, token });
+        let mut at = now + this.chance.below(within + 1);
+        // However long it rests: it keeps its lease in time, and gives up in time.
+        if let Some(holding) = this.holding.filter(|holding| holding.granted && holding.faithful) {
+            at = at.min(holding.keep_at.max(now + SECOND / 10));
+        }
+        if let Some(&asked) = this.outstanding.values().min() {
+            at = at.min((asked + patience).max(now + SECOND / 10));
+        }
+        let token = this.token;
+        self.at(at, Happening::Client { client, token });
     }
 
-    /// A client does its next things.
+    /// How long clients wait at present before they give up, in nanoseconds.
+    fn patience(&self) -> u64 {
+        if self.mood.impatient { SECOND / 4 } else { self.plan.clients.patience }
+    }
+
+    /// A client's time has come.
     pub(super) fn client(&mut self, client: usize, token: u64) -> Verdict {
         if self.clients[client].token != token {
             return Ok(());
         }
+        self.do_next(client)?;
+        self.rest(client);
+        Ok(())
+    }
+
+    /// A client rests for a while.
+    pub(super) fn rest(&mut self, client: usize) {
         let pause = self.plan.clients.pause;
-        self.wake_client(client, if self.mood.bursting { pause / 4 } else { pause });
+        self.wake_client(client, if self.mood.bursting { (pause / 4).min(SECOND) } else { pause });
+    }
+
+    /// A client does its next things.
+    fn do_next(&mut self, client: usize) -> Verdict {
         self.lose_patience(client);
         if self.mood.resting || !self.connect_client(client) {
             return Ok(());
@@ -142,8 +167,7 @@ impl World {
 
     /// Gives up everything if the oldest request waits for too long.
     fn lose_patience(&mut self, client: usize) {
-        let patience = if self.mood.impatient { SECOND / 4 } else { self.plan.clients.patience };
-        let now = self.now;
+        let (now, patience) = (self.now, self.patience());
         let this = &mut self.clients[client];
         if this.outstanding.values().all(|asked| now - asked < patience) {
             return;

@@ -210,11 +210,9 @@ impl World {
         self.after(wait, Action::Fade { epoch, fading });
     }
 
-    /// How long a fault lasts: in proportion to how often there is one, so that most worlds are neither always well
-    /// nor always broken.
+    /// How long a fault lasts.
     fn span(&mut self) -> u64 {
-        let longest = (2 * self.plan.fault_gap.1).clamp(SECOND, 20 * SECOND);
-        self.chance.magnitude(30 * MILLISECOND, longest)
+        self.chance.magnitude(30 * MILLISECOND, self.plan.fault_span)
     }
 
     fn degrade(&mut self, fault: Fault) {
@@ -464,7 +462,10 @@ impl World {
 
     fn change_mood(&mut self, fault: Fault) {
         match fault {
-            Fault::Burst => self.mood.bursting = true,
+            Fault::Burst => {
+                self.mood.bursting = true;
+                (0..self.clients.len()).for_each(|client| self.rest(client));
+            }
             Fault::LargeRequests => {
                 let bytes = self.chance.magnitude(64, 4096);
                 self.mood.padding = u32::try_from(bytes).expect("a few thousand bytes");

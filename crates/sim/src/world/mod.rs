@@ -30,10 +30,13 @@ use crate::check::History;
 use crate::clock::{MILLISECOND, SECOND};
 use crate::coverage::Coverage;
 use crate::invariants::leases::LeaseBook;
-use crate::invariants::{Verdict, Violation, Witness};
+use crate::invariants::{Verdict, Violation, Witness, ensure};
 use crate::network::{Due, Network, Pair, Way};
 use crate::plan::{Plan, Settings};
 use crate::registers::Registers;
+
+/// More than any world does in a second.
+const STEPS_IN_A_SECOND: u64 = 1_000_000;
 
 /// Something that will happen.
 enum Action {
@@ -92,6 +95,12 @@ pub struct World {
     queue: BTreeMap<(u64, u64), Action>,
     queued: u64,
     digest: u64,
+    steps: u64,
+    /// The present second, and the steps within it.
+    second: (u64, u64),
+    /// Turns of members, and messages by kind: counted apart, for there are so many.
+    turns: u64,
+    messages: [u64; turns::MESSAGES.len()],
     chance: Chance,
     protocols: Vec<Arc<dyn Protocol>>,
     hosts: BTreeMap<NodeId, Host>,
@@ -133,6 +142,10 @@ impl World {
             queue: BTreeMap::new(),
             queued: 0,
             digest: mix(seed),
+            steps: 0,
+            second: (0, 0),
+            turns: 0,
+            messages: [0; turns::MESSAGES.len()],
             chance,
             hosts,
             network,
@@ -201,11 +214,24 @@ impl World {
             let ((at, number), action) = next.remove_entry();
             assert!(at >= self.now, "time never goes back");
             self.now = at;
+            self.count_step()?;
             self.digest = mix(self.digest ^ at ^ number.rotate_left(32) ^ action.kind());
             self.act(action)?;
         }
         self.now = end;
         Ok(())
+    }
+
+    /// A world that goes in circles would never end.
+    fn count_step(&mut self) -> Verdict {
+        self.steps += 1;
+        if self.now / SECOND != self.second.0 {
+            self.second = (self.now / SECOND, 0);
+        }
+        self.second.1 += 1;
+        ensure(self.second.1 <= STEPS_IN_A_SECOND, "time goes on", || {
+            format!("{} steps within one simulated second", self.second.1)
+        })
     }
 
     fn act(&mut self, action: Action) -> Verdict {

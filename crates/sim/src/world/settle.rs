@@ -141,6 +141,11 @@ impl World {
         self.coverage.add("entries decided", self.witness.ledger().last().0);
         self.coverage.add("entries overwritten", self.witness.overwritten());
         self.coverage.add("seeds", 1);
+        self.coverage.add("steps", self.steps);
+        self.coverage.add("turns", self.turns);
+        for (name, count) in super::turns::MESSAGES.into_iter().zip(self.messages) {
+            self.coverage.add(name, count);
+        }
         self.coverage.add("simulated seconds", self.now / SECOND);
         let decided = self.witness.ledger().decided().last();
         let end = decided.map_or(0, |decided| u64::try_from(decided.hash >> 64).unwrap_or(0));
