@@ -131,7 +131,7 @@ pub fn tell_the_seed_of_a_panic(say: fn(&str)) {
     panic::set_hook(Box::new(move |panic| {
         let Some(seed) = RUNNING.with_borrow(|running| *running) else { return usual(panic) };
         let what = format!("the code under test panicked: {panic}").replace('\n', " ");
-        say(&format!("seed {seed}: {what}"));
+        say(&format!("seed {seed}, {what}"));
         PANICKED.set(Some(what));
     }));
 }

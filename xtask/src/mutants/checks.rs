@@ -79,7 +79,9 @@ impl Checks {
     pub(super) async fn simulator(&self, mutant: Option<&str>, seeds: u64) -> anyhow::Result<Verdict> {
         let (_, simulator) = self.more.as_ref().context("the simulator was not built")?;
         let mut command = self.command(simulator, mutant);
-        self.judge(command.args(["--seeds", &seeds.to_string()]), noticed_by_simulator).await
+        // Short worlds in which always something is wrong: the long ones would take too long for as much.
+        command.args(["--seeds", &seeds.to_string(), "--simulate", "60"]);
+        self.judge(&mut command, noticed_by_simulator).await
     }
 
     fn command(&self, program: &Path, mutant: Option<&str>) -> Command {
