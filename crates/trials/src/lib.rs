@@ -6,6 +6,7 @@
 //! | [`process`] | processes that are waited for by event and never left behind |
 //! | [`admin`] | asking a member's admin address |
 //! | [`clients`] | etcdctl, zkCli.sh, Python programs |
+//! | [`zookeeper`] | random requests to a real ZooKeeper and to an ensemble of ours, compared |
 //! | [`load`] | steady writes by both protocols, with a record of what was acknowledged |
 //!
 //! The tests know what a user knows: the binary, its output, its ports. Nothing here links a room of the project.
@@ -16,6 +17,7 @@ pub mod clients;
 pub mod ensemble;
 pub mod load;
 pub mod process;
+pub mod zookeeper;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

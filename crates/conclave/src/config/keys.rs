@@ -393,6 +393,12 @@ pub(crate) const KEYS: &[Key<Configuration>] = &[
         "How long connections are kept when no leader can be reached. Then they are closed, so that clients try another member.",
     ),
     key(
+        "zookeeper.container_check",
+        Kind::Time(|c| &mut c.zookeeper.container_check, milliseconds(10), seconds(86_400)),
+        Presence::Default,
+        "How often the leader deletes containers that emptied and nodes whose time to live is over (`znode.container.checkIntervalMs`).",
+    ),
+    key(
         "zookeeper.super_digest",
         Kind::OptionalText(|c| &mut c.zookeeper.super_digest),
         Presence::Default,
