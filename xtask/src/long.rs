@@ -28,6 +28,17 @@ pub(crate) fn compare(root: &Path) -> anyhow::Result<ExitCode> {
 }
 
 /// `cargo xtask sim …`: the simulator, with whatever it is told, in a profile of its own: fast, with every assertion on.
+/// `cargo xtask oracle …`, `cargo xtask storm …`: one of the programs beside the trials, against the release build.
+pub(crate) fn trial(root: &Path, program: &str, arguments: &[OsString]) -> anyhow::Result<ExitCode> {
+    let source = root.join("crates/trials/src/bin").join(program).with_extension("rs");
+    anyhow::ensure!(source.exists(), "there is no such program: {} is missing", source.display());
+    cargo(root, ["build", "--release", "--package", "conclave"])?;
+    cargo(root, ["build", "--release", "--package", "conclave-trials", "--bin", program])?;
+    let mut run_it = Command::new(root.join("target/release").join(program));
+    run(root, run_it.args(arguments).env("CONCLAVE_BINARY", root.join("target/release/conclave")))
+}
+
+/// `cargo xtask sim …`: the simulator, with whatever it is told.
 pub(crate) fn sim(root: &Path, arguments: &[OsString]) -> anyhow::Result<ExitCode> {
     cargo(root, ["build", "--profile", "sim", "--package", "conclave-sim", "--bin", "conclave-sim"])?;
     run(root, Command::new(root.join("target/sim/conclave-sim")).args(arguments))

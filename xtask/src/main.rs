@@ -44,6 +44,22 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// Ask a real server and Conclave the same random things and compare the answers: `oracle zookeeper -- --help`
+    Oracle {
+        /// Which protocol
+        protocol: String,
+        /// What the oracle is told
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+    /// Thousands of clients, a killed leader, a burst of writes: does anybody lose what it holds? `storm zookeeper`
+    Storm {
+        /// Which protocol
+        protocol: String,
+        /// What the storm is told
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
     /// Run the simulator, optimised; everything behind it goes to the simulator (try `-- --help`)
     Sim {
         /// What the simulator is told
@@ -58,6 +74,8 @@ fn main() -> ExitCode {
         Command::Tidy => tidy::run(&root()),
         Command::Failover => long::failover(&root()),
         Command::Compare => long::compare(&root()),
+        Command::Oracle { protocol, arguments } => long::trial(&root(), &format!("oracle_{protocol}"), &arguments),
+        Command::Storm { protocol, arguments } => long::trial(&root(), &format!("storm_{protocol}"), &arguments),
         Command::Sim { arguments } => long::sim(&root(), &arguments),
         Command::Model { arguments } => long::model(&root(), &arguments),
         Command::Mutants(wishes) => guard::run(arguments.guarded_by, || mutants::run(root(), wishes)),

@@ -103,7 +103,7 @@ impl Painter {
 
     fn place(&mut self) -> Place {
         if self.random.once_in(60) {
-            let odd = ["relative", "/zookeeper", "/zookeeper/quota", "/zookeeper/config", "/zookeeper/none"];
+            let odd = ["relative", "/zookeeper/quota", "/zookeeper/none"];
             return Place::Exactly((*self.random.pick(&odd[..])).to_owned());
         }
         if self.random.once_in(60) {

@@ -45,9 +45,9 @@ pub fn difference(steps: &[Step], theirs: &Record, ours: &Record) -> Option<Diff
                 return Some(Difference { step, told });
             }
         }
-        for record in [theirs, ours] {
+        for (side, record) in [("theirs", theirs), ("ours", ours)] {
             if let Some(told) = goes_back(session, &record.heard[session]) {
-                return Some(Difference { step: steps.len(), told });
+                return Some(Difference { step: steps.len(), told: format!("{side}: {told}") });
             }
         }
     }

@@ -313,7 +313,9 @@ impl Client {
             (Stage::Synced { path, .. }, Answer::Synced(Ok(view))) => {
                 let mut body = crate::wire::Writer::new();
                 body.string(&path);
-                self.answer_after_events(xid, crate::tables::zxid(view.revision()), Code::Ok, &body.finish()).await;
+                // The barrier was raised when the request came: a write before it may be newer, and is seen already.
+                let zxid = crate::tables::zxid(view.revision()).max(self.seen);
+                self.answer_after_events(xid, zxid, Code::Ok, &body.finish()).await;
             }
             (_, Answer::Decided(Err(failure)) | Answer::Synced(Err(failure))) => {
                 info!(%failure, session = %self.hold.session, "closing a connection whose request failed");

@@ -3,7 +3,8 @@
 use conclave_zookeeper::Options;
 
 use crate::client::{
-    CREATE, EXISTS, GET_CHILDREN, GET_DATA, Member, PERSISTENT, PING, SET_DATA, buffer, create, set_data, with_watch,
+    CREATE, EXISTS, GET_CHILDREN, GET_DATA, Member, PERSISTENT, PING, SET_DATA, SYNC, buffer, create, set_data,
+    with_watch,
 };
 
 const EVENT: i32 = -1;
@@ -27,6 +28,19 @@ async fn pipelined_requests_are_answered_in_order_and_see_each_other() {
         assert_eq!(read.body[..8], buffer(&round.to_be_bytes()), "a read sees the write before it");
         assert!(newest < write.zxid && write.zxid <= read.zxid, "zxids never go back");
         newest = read.zxid;
+    }
+}
+
+#[tokio::test]
+async fn a_sync_behind_a_write_is_not_older_than_the_write() {
+    let member = Member::start(Options::default()).await;
+    let mut client = member.client(4000).await;
+    client.call(CREATE, &create("/n", PERSISTENT)).await;
+    for _ in 0..50 {
+        client.ask(SET_DATA, &set_data("/n", b"data")).await;
+        client.ask(SYNC, &buffer(b"/n")).await;
+        let (written, synced) = (client.next().await.unwrap(), client.next().await.unwrap());
+        assert!(written.zxid <= synced.zxid, "{} is answered after {}", synced.zxid, written.zxid);
     }
 }
 
