@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::fault::Fault;
+use crate::invariants::Invariant;
 
 /// How the ensemble stood when a fault struck.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,6 +26,7 @@ pub struct Coverage {
     greatest: BTreeMap<&'static str, u64>,
     faults: BTreeMap<Fault, u64>,
     situations: BTreeMap<(Fault, Situation), u64>,
+    invariants: BTreeMap<Invariant, u64>,
 }
 
 /// What must have happened in every run of many seeds: a run without it has shown nothing about it.
@@ -52,7 +54,9 @@ impl Coverage {
     pub fn never(&self) -> Vec<&'static str> {
         let essential = ESSENTIAL.iter().copied().filter(|name| self.of(name) == 0);
         let faults = Fault::ALL.iter().filter(|fault| self.of_fault(**fault) == 0).map(|fault| fault.name());
-        essential.chain(faults).collect()
+        let looked_at = |invariant: &Invariant| self.invariants.get(invariant).is_some_and(|&count| count > 0);
+        let unseen = Invariant::ALL.iter().filter(|invariant| !looked_at(invariant)).map(|invariant| invariant.name());
+        essential.chain(faults).chain(unseen).collect()
     }
 
     /// Counts one.
@@ -106,11 +110,32 @@ impl Coverage {
         self.faults.len()
     }
 
+    /// Counts how often invariants were looked at.
+    pub fn looked_at(&mut self, looks: Vec<(Invariant, u64)>) {
+        for (invariant, count) in looks.into_iter().filter(|&(_, count)| count > 0) {
+            *self.invariants.entry(invariant).or_default() += count;
+        }
+    }
+
+    /// How many invariants were looked at, and how often all of them together.
+    #[must_use]
+    pub fn looks(&self) -> (usize, u64) {
+        (self.invariants.len(), self.invariants.values().sum())
+    }
+
     /// Everything that can happen and everything that must hold, a line for each.
     #[must_use]
     pub fn list() -> String {
         let faults = Fault::ALL.iter().map(|fault| format!("  {:<34}{}\n", fault.name(), fault.meaning()));
-        format!("{} kinds of fault\n{}", Fault::ALL.len(), faults.collect::<String>())
+        let invariants =
+            Invariant::ALL.iter().map(|invariant| format!("  {:<46}{}\n", invariant.name(), invariant.meaning()));
+        format!(
+            "{} kinds of fault\n{}{} invariants\n{}",
+            Fault::ALL.len(),
+            faults.collect::<String>(),
+            Invariant::ALL.len(),
+            invariants.collect::<String>()
+        )
     }
 
     /// Takes in the counts of another simulation.
@@ -123,6 +148,9 @@ impl Coverage {
         }
         for (&fault, &count) in &other.faults {
             *self.faults.entry(fault).or_default() += count;
+        }
+        for (&invariant, &count) in &other.invariants {
+            *self.invariants.entry(invariant).or_default() += count;
         }
         for (&pair, &count) in &other.situations {
             *self.situations.entry(pair).or_default() += count;
@@ -137,6 +165,11 @@ impl fmt::Display for Coverage {
         }
         for (name, value) in &self.greatest {
             writeln!(formatter, "  {value:>12}  {name}")?;
+        }
+        let (looked_at, looks) = self.looks();
+        writeln!(formatter, "invariants: {looked_at} of {}, looked at {looks} times", Invariant::ALL.len())?;
+        for (invariant, count) in &self.invariants {
+            writeln!(formatter, "  {count:>12}  {}", invariant.name())?;
         }
         let kinds = self.faults.len();
         let pairs = self.situations.len();

@@ -28,7 +28,7 @@ mod world;
 
 pub use coverage::Coverage;
 pub use fault::Fault;
-pub use invariants::Violation;
+pub use invariants::{Invariant, Violation};
 pub use plan::Settings;
 pub use sabotage::Sabotage;
 pub use world::{Report, Trace, World};

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use conclave_sim::campaign::{self, Campaign, Finding, Harvest};
-use conclave_sim::{Coverage, Fault, Settings, World};
+use conclave_sim::{Coverage, Fault, Invariant, Settings, World};
 
 const HELP: &str = "\
 Simulates a whole ensemble, deterministically, under faults, and checks it after every step.
@@ -50,7 +50,7 @@ fn main() -> ExitCode {
     let ran = if has("--help") || has("-h") {
         say(HELP).map(|()| true)
     } else if has("--list") {
-        say(&list()).map(|()| true)
+        say(&Coverage::list()).map(|()| true)
     } else {
         parse(&arguments).map_err(io::Error::other).and_then(run)
     };
@@ -177,9 +177,10 @@ fn sum(harvest: &Harvest, from: u64, took: Duration) -> String {
     let hours = simulated.as_secs_f64() / 3600.0;
     let (faults, kinds) = (coverage.faults(), Fault::ALL.len());
     let steps = coverage.of("steps");
+    let ((looked_at, looks), all) = (coverage.looks(), Invariant::ALL.len());
     format!(
         "summary from={from} next={next} seeds={seeds} violations={} hours={hours:.2} steps={steps} \
-         faults={faults} fault_kinds={}/{kinds} digest={digest:016x} seconds={:.0}",
+         faults={faults} fault_kinds={}/{kinds} invariants={looked_at}/{all} looks={looks} digest={digest:016x} seconds={:.0}",
         findings.len(),
         coverage.fault_kinds(),
         took.as_secs_f64(),
@@ -190,10 +191,6 @@ fn describe(finding: &Finding, seconds: Option<u64>) -> String {
     let Finding { seed, what } = finding;
     let seconds = seconds.map(|seconds| format!(" --simulate {seconds}")).unwrap_or_default();
     format!("seed {seed}, {what}\nrepeat it with: cargo xtask sim --seed {seed}{seconds} --trace")
-}
-
-fn list() -> String {
-    Coverage::list()
 }
 
 fn print_line(line: &str) {

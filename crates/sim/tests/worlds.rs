@@ -1,6 +1,6 @@
 //! Whole worlds: the same seed twice, a few fixed seeds, and worlds that are broken on purpose.
 
-use conclave_sim::{Sabotage, Settings, Violation, run};
+use conclave_sim::{Invariant, Sabotage, Settings, Violation, run};
 
 /// Long enough that each seed meets some faults.
 const DURATION: u64 = 20_000_000_000;
@@ -43,54 +43,53 @@ fn caught(sabotage: Sabotage) -> Violation {
 fn a_disk_that_acknowledges_before_it_syncs_is_caught() {
     let name = caught(Sabotage::AcknowledgeBeforeSync).invariant;
     let expected = [
-        "acknowledged writes are recovered",
-        "votes are durable before they are sent",
-        "leaders have voted durably",
-        "entries are durable before they are acknowledged",
-        "committed means durable on a majority",
+        Invariant::AcknowledgedWritesAreRecovered,
+        Invariant::VotesAreDurable,
+        Invariant::LeadersHaveVotedDurably,
+        Invariant::EntriesAreDurable,
+        Invariant::CommittedMeansDurable,
     ];
-    assert!(expected.contains(&name), "{name}");
+    assert!(expected.contains(&name), "{}", name.name());
 }
 
 #[test]
 fn a_disk_that_never_writes_is_caught() {
-    assert_eq!(caught(Sabotage::NeverWrite).invariant, "acknowledged writes are recovered");
+    assert_eq!(caught(Sabotage::NeverWrite).invariant, Invariant::AcknowledgedWritesAreRecovered);
 }
 
 #[test]
 fn a_disk_that_forgets_votes_is_caught() {
-    assert_eq!(caught(Sabotage::ForgetVotes).invariant, "acknowledged writes are recovered");
+    assert_eq!(caught(Sabotage::ForgetVotes).invariant, Invariant::AcknowledgedWritesAreRecovered);
 }
 
 #[test]
 fn a_leader_that_answers_before_commit_is_caught() {
-    assert_eq!(caught(Sabotage::ReleaseEarly).invariant, "replies are released after commit");
+    assert_eq!(caught(Sabotage::ReleaseEarly).invariant, Invariant::RepliesFollowCommit);
 }
 
 #[test]
 fn a_request_that_is_done_twice_is_caught() {
-    assert_eq!(caught(Sabotage::SubmitTwice).invariant, "no request is applied twice");
+    assert_eq!(caught(Sabotage::SubmitTwice).invariant, Invariant::NoRequestTwice);
 }
 
 #[test]
 fn a_request_that_is_answered_twice_is_caught() {
-    assert_eq!(caught(Sabotage::AnswerTwice).invariant, "requests are answered once");
+    assert_eq!(caught(Sabotage::AnswerTwice).invariant, Invariant::RequestsAreAnsweredOnce);
 }
 
 #[test]
 fn a_member_that_reads_without_asking_its_leader_is_caught() {
-    assert_eq!(caught(Sabotage::StaleBarriers).invariant, "reads after a barrier are fresh");
+    assert_eq!(caught(Sabotage::StaleBarriers).invariant, Invariant::ReadsAreFresh);
 }
 
 #[test]
 fn a_clock_that_races_is_caught() {
-    assert_eq!(caught(Sabotage::RacingClocks).invariant, "leases never expire early");
+    assert_eq!(caught(Sabotage::RacingClocks).invariant, Invariant::LeasesNeverExpireEarly);
 }
 
 #[test]
 fn a_standing_connection_that_loses_messages_is_caught() {
     let name = caught(Sabotage::LossyLanes).invariant;
-    let expected =
-        ["histories follow the order of revisions", "a healed ensemble serves", "a healed ensemble converges"];
-    assert!(expected.contains(&name), "{name}");
+    let expected = [Invariant::HistoriesFollowRevisions, Invariant::HealedServes, Invariant::HealedConverges];
+    assert!(expected.contains(&name), "{}", name.name());
 }

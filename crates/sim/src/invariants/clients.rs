@@ -3,7 +3,7 @@
 use node::NodeId;
 use raft::Index;
 
-use super::{Ledger, Verdict, ensure};
+use super::{Invariant, Ledger, Verdict, ensure};
 use crate::registers::{Answer, Reply, RequestId};
 
 /// A decision reaches its client only after everything it saw or made is committed.
@@ -11,7 +11,7 @@ use crate::registers::{Answer, Reply, RequestId};
 /// # Errors
 /// It comes sooner.
 pub fn replies_are_released_after_commit(request: RequestId, reply: &Reply, ledger: &Ledger) -> Verdict {
-    const NAME: &str = "replies are released after commit";
+    const NAME: Invariant = Invariant::RepliesFollowCommit;
     if reply.answer == Answer::Done {
         let done = ledger.receipt(request).map(|(_, revision)| revision);
         return ensure(done == Some(reply.revision), NAME, || {
@@ -34,7 +34,7 @@ pub fn replies_are_applied_where_they_are_given(
     reply: &Reply,
     published_revision: u64,
 ) -> Verdict {
-    ensure(reply.revision <= published_revision, "replies are applied where they are given", || {
+    ensure(reply.revision <= published_revision, Invariant::RepliesAreApplied, || {
         format!("{id} answers {request} at revision {}, and has applied {published_revision}", reply.revision)
     })
 }
@@ -44,7 +44,7 @@ pub fn replies_are_applied_where_they_are_given(
 /// # Errors
 /// It was.
 pub fn not_applied_is_never_applied(request: RequestId, done: Option<(Index, u64)>) -> Verdict {
-    ensure(done.is_none(), "not applied is never applied", || {
+    ensure(done.is_none(), Invariant::NotAppliedIsNeverApplied, || {
         format!("request {request} was said not to be applied, it is at {done:?}")
     })
 }
@@ -54,7 +54,7 @@ pub fn not_applied_is_never_applied(request: RequestId, done: Option<(Index, u64
 /// # Errors
 /// One is.
 pub fn requests_are_answered_once(id: NodeId, tag: u64, waited: bool) -> Verdict {
-    ensure(waited, "requests are answered once", || format!("{id} answers {tag}, for which nobody waits"))
+    ensure(waited, Invariant::RequestsAreAnsweredOnce, || format!("{id} answers {tag}, for which nobody waits"))
 }
 
 /// Every request gets an answer in time.
@@ -62,7 +62,7 @@ pub fn requests_are_answered_once(id: NodeId, tag: u64, waited: bool) -> Verdict
 /// # Errors
 /// Some wait for ever.
 pub fn requests_are_answered(id: NodeId, waiting: usize) -> Verdict {
-    ensure(waiting == 0, "requests are answered", || format!("{waiting} requests to {id} wait for ever"))
+    ensure(waiting == 0, Invariant::RequestsAreAnswered, || format!("{waiting} requests to {id} wait for ever"))
 }
 
 /// A read after a barrier sees every write that was acknowledged before the barrier began.
@@ -70,7 +70,7 @@ pub fn requests_are_answered(id: NodeId, waiting: usize) -> Verdict {
 /// # Errors
 /// It sees less.
 pub fn reads_after_a_barrier_are_fresh(id: NodeId, acknowledged_before: u64, seen: u64) -> Verdict {
-    ensure(seen >= acknowledged_before, "reads after a barrier are fresh", || {
+    ensure(seen >= acknowledged_before, Invariant::ReadsAreFresh, || {
         format!("{id} reads at revision {seen}, {acknowledged_before} was acknowledged before the barrier began")
     })
 }

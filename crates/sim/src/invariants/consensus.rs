@@ -6,7 +6,7 @@ use node::{Batch, NodeId};
 use raft::{Ballot, Entry, Index, LogId, Term, Write};
 
 use super::ledger::digest;
-use super::{Ledger, Verdict, View, ensure, violation};
+use super::{Invariant, Ledger, Verdict, View, ensure, must};
 
 /// What is known of an entry that was ever written by anybody.
 #[derive(Clone, Copy, Debug)]
@@ -26,7 +26,7 @@ pub type Entries = BTreeMap<LogId, Seen>;
 /// Two do.
 pub fn one_leader_per_term(leaders: &mut BTreeMap<Term, NodeId>, term: Term, id: NodeId) -> Verdict {
     let leader = *leaders.entry(term).or_insert(id);
-    ensure(leader == id, "one leader per term", || format!("{leader} and {id} both lead term {term}"))
+    ensure(leader == id, Invariant::OneLeaderPerTerm, || format!("{leader} and {id} both lead term {term}"))
 }
 
 /// If two logs hold an entry with the same identity, they are equal up to it: whoever writes an entry writes the same
@@ -38,7 +38,7 @@ pub fn logs_match(entries: &mut Entries, now: u64, writer: NodeId, previous: Log
     let id = LogId::new(entry.term, previous.index.next());
     let found = Seen { digest: digest(&entry.body), previous, at: now };
     let known = entries.entry(id).or_insert(found);
-    ensure((known.digest, known.previous) == (found.digest, found.previous), "logs match", || {
+    ensure((known.digest, known.previous) == (found.digest, found.previous), Invariant::LogsMatch, || {
         format!("{writer} writes entry {id} behind {previous}, others have another one behind {}", known.previous)
     })
 }
@@ -50,7 +50,7 @@ pub fn logs_match(entries: &mut Entries, now: u64, writer: NodeId, previous: Log
 pub fn ballots_move_forward(id: NodeId, before: Ballot, after: Ballot) -> Verdict {
     let forward =
         after.term > before.term || (after.term == before.term && (before.vote.is_none() || before.vote == after.vote));
-    ensure(forward, "ballots move forward", || format!("{id} goes from {before} to {after}"))
+    ensure(forward, Invariant::BallotsMoveForward, || format!("{id} goes from {before} to {after}"))
 }
 
 /// A leader only appends to its log.
@@ -59,7 +59,7 @@ pub fn ballots_move_forward(id: NodeId, before: Ballot, after: Ballot) -> Verdic
 /// It cuts it.
 pub fn leaders_only_append(id: NodeId, led: Option<Term>, write: &Write<Batch>) -> Verdict {
     let Some(term) = led else { return Ok(()) };
-    ensure(write.cut.is_none(), "leaders only append", || {
+    ensure(write.cut.is_none(), Invariant::LeadersOnlyAppend, || {
         format!("{id} leads term {term} and cuts its log at {:?}", write.cut)
     })
 }
@@ -71,7 +71,7 @@ pub fn leaders_only_append(id: NodeId, led: Option<Term>, write: &Write<Batch>) 
 pub fn committed_entries_are_not_cut(id: NodeId, commit: Index, write: &Write<Batch>) -> Verdict {
     let covered = write.base.as_ref().is_some_and(|base| base.last.index >= commit);
     let cut = write.cut.filter(|&cut| cut <= commit && !covered);
-    ensure(cut.is_none(), "committed entries are not cut", || format!("{id} cuts {cut:?}, committed is {commit}"))
+    ensure(cut.is_none(), Invariant::CommittedEntriesAreNotCut, || format!("{id} cuts {cut:?}, committed is {commit}"))
 }
 
 /// Entries follow each other without a gap.
@@ -79,7 +79,7 @@ pub fn committed_entries_are_not_cut(id: NodeId, commit: Index, write: &Write<Ba
 /// # Errors
 /// There is one, or a write does not fit for another reason.
 pub fn logs_have_no_gap(id: NodeId, view: &mut View, write: Write<Batch>) -> Verdict {
-    view.log.absorb(write).map_err(|why| violation("logs have no gap", format!("{id}: {why}")))
+    must(view.log.absorb(write), Invariant::LogsHaveNoGap, || id.to_string())
 }
 
 /// Whatever was committed in an earlier term is in the log of every leader.
@@ -90,7 +90,7 @@ pub fn leaders_hold_what_is_committed(id: NodeId, term: Term, view: &View, ledge
     // The last such entry is enough: logs match up to it if they match in it.
     let Some(due) = ledger.decided().iter().rev().find(|decided| decided.known_in < term) else { return Ok(()) };
     let held = view.held_at(due.id.index);
-    ensure(held == Some(due.id.term) || view.covers(due.id.index), "leaders hold what is committed", || {
+    ensure(held == Some(due.id.term) || view.covers(due.id.index), Invariant::LeadersHoldWhatIsCommitted, || {
         format!("{id} leads term {term} without the committed entry {}; it has {held:?} there", due.id)
     })
 }
@@ -102,7 +102,7 @@ pub fn leaders_hold_what_is_committed(id: NodeId, term: Term, view: &View, ledge
 pub fn committed_entries_never_change(id: NodeId, entry: &Entry<Batch>, index: Index, ledger: &Ledger) -> Verdict {
     let Some(decided) = ledger.at(index) else { return Ok(()) };
     let same = decided.id.term == entry.term && decided.digest == digest(&entry.body);
-    ensure(same, "committed entries never change", || {
+    ensure(same, Invariant::CommittedEntriesNeverChange, || {
         format!("{id} takes {} for committed, but {} was", LogId::new(entry.term, index), decided.id)
     })
 }
@@ -117,7 +117,7 @@ pub fn progress_is_ordered(id: NodeId, view: &View, marks: &raft::Marks) -> Verd
         && marks.commit <= marks.last.index
         && view.commit <= marks.commit
         && view.applied <= marks.applied;
-    ensure(ordered, "progress is ordered", || {
+    ensure(ordered, Invariant::ProgressIsOrdered, || {
         let (base, applied, commit, last) = (marks.base, marks.applied, marks.commit, marks.last);
         format!("{id}: base {base}, applied {applied}, commit {commit}, last {last}; before: commit {}", view.commit)
     })

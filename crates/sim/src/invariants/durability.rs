@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use node::{Batch, NodeId};
 use raft::{Ballot, Envelope, LogId, Message, Recovered, Term, Write};
 
-use super::{Verdict, View, ensure, violation};
+use super::{Invariant, Verdict, View, ensure, list, violation};
 
 /// A vote is on disk before it is given; or the disk holds a later term, so that no other vote can ever be given in
 /// that one.
@@ -15,7 +15,7 @@ use super::{Verdict, View, ensure, violation};
 pub fn votes_are_durable_before_they_are_sent(view: &mut View, envelope: &Envelope<Batch>) -> Verdict {
     let Message::Vote { asked, refusal: None } = envelope.message else { return Ok(()) };
     let durable = view.votes.get(&asked) == Some(&envelope.to) || view.durable.ballot.term > asked;
-    ensure(durable, "votes are durable before they are sent", || {
+    ensure(durable, Invariant::VotesAreDurable, || {
         format!("{} votes for {} in term {asked}, its disk holds {}", envelope.from, envelope.to, view.durable.ballot)
     })?;
     one_vote_per_term(envelope.from, &mut view.votes, Ballot { term: asked, vote: Some(envelope.to) })
@@ -30,7 +30,7 @@ pub fn entries_are_durable_before_they_are_acknowledged(
     leader: Option<&View>,
     envelope: &Envelope<Batch>,
 ) -> Verdict {
-    const NAME: &str = "entries are durable before they are acknowledged";
+    const NAME: Invariant = Invariant::EntriesAreDurable;
     let Message::Appended { matched } = envelope.message else { return Ok(()) };
     // What it promised in an earlier term may have been cut by a later leader since.
     if envelope.term != view.term {
@@ -53,7 +53,7 @@ pub fn entries_are_durable_before_they_are_acknowledged(
 /// It is not.
 pub fn leaders_have_voted_durably(id: NodeId, term: Term, view: &View) -> Verdict {
     let durable = view.votes.get(&term);
-    ensure(durable == Some(&id), "leaders have voted durably", || {
+    ensure(durable == Some(&id), Invariant::LeadersHaveVotedDurably, || {
         format!("{id} leads term {term}, the vote on its disk is {durable:?}")
     })
 }
@@ -68,7 +68,7 @@ pub fn committed_means_durable_on_a_majority(entry: LogId, views: &BTreeMap<Node
         .filter(|(_, view)| view.durable_at(entry.index) == Some(entry.term) || view.kept.index >= entry.index)
         .map(|(id, _)| *id)
         .collect();
-    ensure(holders.len() > views.len() / 2, "committed means durable on a majority", || {
+    ensure(holders.len() > views.len() / 2, Invariant::CommittedMeansDurable, || {
         format!("entry {entry} is committed, only the disks of {holders:?} hold it")
     })
 }
@@ -80,7 +80,9 @@ pub fn committed_means_durable_on_a_majority(entry: LogId, views: &BTreeMap<Node
 pub fn one_vote_per_term(id: NodeId, votes: &mut BTreeMap<Term, NodeId>, ballot: Ballot) -> Verdict {
     let Some(vote) = ballot.vote else { return Ok(()) };
     let first = *votes.entry(ballot.term).or_insert(vote);
-    ensure(first == vote, "one vote per term", || format!("{id} voted for {first} and {vote} in term {}", ballot.term))
+    ensure(first == vote, Invariant::OneVotePerTerm, || {
+        format!("{id} voted for {first} and {vote} in term {}", ballot.term)
+    })
 }
 
 /// A start finds what was acknowledged, and besides only a first part of what was under way.
@@ -93,12 +95,13 @@ pub fn acknowledged_writes_are_recovered(
     acknowledged: &Recovered<Batch>,
     doubtful: &[Write<Batch>],
 ) -> Verdict {
-    const NAME: &str = "acknowledged writes are recovered";
+    const NAME: Invariant = Invariant::AcknowledgedWritesAreRecovered;
     let same = |due: &Recovered<Batch>| {
         (due.ballot, due.last()) == (found.ballot, found.last())
             && due.base == found.base
             && due.entries == found.entries
     };
+    list::looked_at(NAME);
     let mut due = acknowledged.clone();
     let mut rest = doubtful.iter();
     while !same(&due) {

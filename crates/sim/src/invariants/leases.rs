@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Verdict, ensure};
+use super::{Invariant, Verdict, ensure};
 use crate::clock::{MILLISECOND, VirtualClock};
 
 /// The fastest clock that a member may have, in microseconds per true second.
@@ -73,7 +73,7 @@ impl LeaseBook {
     /// Nothing that is committed ended it.
     pub fn missed(&self, lease: i64) -> Verdict {
         let lives = self.lives.get(&lease).is_some_and(|life| !life.ended);
-        ensure(!lives, "leases are missed only when they ended", || {
+        ensure(!lives, Invariant::LeasesAreMissedOnlyWhenEnded, || {
             format!("the owner of lease {lease} was told that there is none, and nothing committed has ended it")
         })
     }
@@ -88,7 +88,7 @@ impl LeaseBook {
         let Life { ttl, heard, .. } = *life;
         let jumps = self.jumps.iter().filter(|&&at| at >= heard && at <= proposed).count() as u64;
         let due = (heard + life.shortest()).saturating_sub(jumps * COUNTED_OF_A_JUMP);
-        ensure(proposed >= due, "leases never expire early", || {
+        ensure(proposed >= due, Invariant::LeasesNeverExpireEarly, || {
             let (ttl, heard) = (ttl / MILLISECOND, heard / MILLISECOND);
             let proposed = proposed / MILLISECOND;
             format!("lease {lease} of {ttl} ms, heard at {heard} ms, ended at {proposed} ms, after {jumps} clock jumps")
@@ -107,7 +107,7 @@ impl LeaseBook {
 /// # Errors
 /// Some are left.
 pub fn leases_end_within_their_bound(left: usize, waited_milliseconds: u64) -> Verdict {
-    ensure(left == 0, "leases end within their bound", || {
+    ensure(left == 0, Invariant::LeasesEnd, || {
         format!("{left} leases are left {waited_milliseconds} ms after anybody kept any")
     })
 }

@@ -7,7 +7,7 @@ use node::Batch;
 use raft::{Body, Entry, Index, LogId, Term};
 use state::{Delta, Edit, State, TableSpec};
 
-use super::{Verdict, Violation, ensure, violation};
+use super::{Invariant, Verdict, Violation, ensure, must, violation};
 use crate::check::Step;
 use crate::registers::{EXPIRIES, RECEIPTS, RequestId};
 
@@ -121,11 +121,13 @@ impl Ledger {
     }
 
     fn put(&mut self, index: Index, delta: &[u8], deeds: &mut Vec<Deed>) -> Verdict {
-        const NAME: &str = "committed entries can be applied";
+        const NAME: Invariant = Invariant::CommittedEntriesApply;
         let before = self.reference.revision();
-        self.reference.apply(delta).map_err(|why| violation(NAME, format!("entry {index}: {why}")))?;
+        must(self.reference.apply(delta), NAME, || format!("entry {index}"))?;
         let revision = self.reference.revision();
-        ensure(revision <= before + 1, "revisions are dense", || format!("a delta leads from {before} to {revision}"))?;
+        ensure(revision <= before + 1, Invariant::RevisionsAreDense, || {
+            format!("a delta leads from {before} to {revision}")
+        })?;
         let decoded = Delta::decode(delta).map_err(|why| violation(NAME, format!("entry {index}: {why}")))?;
         let mut step = None;
         for edit in decoded.edits() {
@@ -149,7 +151,7 @@ impl Ledger {
             }
         }
         if revision > before {
-            let step = step.ok_or_else(|| violation("only what was asked for is done", format!("entry {index}")))?;
+            let step = must(step.ok_or("nobody"), Invariant::OnlyWhatWasAskedFor, || format!("entry {index}"))?;
             self.steps.insert(revision, step);
         }
         Ok(())
@@ -157,7 +159,7 @@ impl Ledger {
 
     fn receive(&mut self, request: RequestId, index: Index, revision: u64) -> Verdict {
         let earlier = self.receipts.insert(request, (index, revision));
-        ensure(earlier.is_none(), "no request is applied twice", || {
+        ensure(earlier.is_none(), Invariant::NoRequestTwice, || {
             format!("request {request} was done at {earlier:?} and again at entry {index}, revision {revision}")
         })
     }
@@ -171,5 +173,5 @@ pub(super) fn digest(body: &Body<Batch>) -> u64 {
 }
 
 fn eight(value: &[u8]) -> Result<[u8; 8], Violation> {
-    value.try_into().map_err(|_| violation("committed entries can be applied", "a receipt has no eight bytes"))
+    value.try_into().map_err(|_| violation(Invariant::CommittedEntriesApply, "a receipt has no eight bytes"))
 }

@@ -14,26 +14,28 @@ pub mod consensus;
 pub mod durability;
 pub mod leases;
 mod ledger;
+mod list;
 pub mod published;
 mod witness;
 
 use std::fmt;
 
 pub use ledger::{Decided, Deed, Ledger};
+pub use list::{Invariant, take_looks};
 pub use witness::{View, Witness};
 
 /// An invariant that does not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// The invariant's name.
-    pub invariant: &'static str,
+    /// Which.
+    pub invariant: Invariant,
     /// What was found instead.
     pub detail: String,
 }
 
 impl fmt::Display for Violation {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}: {}", self.invariant, self.detail)
+        write!(formatter, "{}: {}", self.invariant.name(), self.detail)
     }
 }
 
@@ -42,7 +44,7 @@ pub type Verdict = Result<(), Violation>;
 
 /// The violation of an invariant.
 #[must_use]
-pub fn violation(invariant: &'static str, detail: impl Into<String>) -> Violation {
+pub fn violation(invariant: Invariant, detail: impl Into<String>) -> Violation {
     Violation { invariant, detail: detail.into() }
 }
 
@@ -50,6 +52,20 @@ pub fn violation(invariant: &'static str, detail: impl Into<String>) -> Violatio
 ///
 /// # Errors
 /// It does not.
-pub fn ensure(holds: bool, invariant: &'static str, detail: impl FnOnce() -> String) -> Verdict {
+pub fn ensure(holds: bool, invariant: Invariant, detail: impl FnOnce() -> String) -> Verdict {
+    list::looked_at(invariant);
     if holds { Ok(()) } else { Err(violation(invariant, detail())) }
+}
+
+/// An invariant that holds unless something came back as an error.
+///
+/// # Errors
+/// It did.
+pub fn must<T, E: fmt::Display>(
+    result: Result<T, E>,
+    invariant: Invariant,
+    who: impl FnOnce() -> String,
+) -> Result<T, Violation> {
+    list::looked_at(invariant);
+    result.map_err(|why| violation(invariant, format!("{}: {why}", who())))
 }

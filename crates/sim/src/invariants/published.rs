@@ -5,7 +5,7 @@ use node::member::Published;
 use raft::Index;
 use state::{LeaseId, State};
 
-use super::{Ledger, Verdict, View, ensure};
+use super::{Invariant, Ledger, Verdict, View, ensure};
 
 /// Members that applied the same entries have the same state.
 ///
@@ -15,7 +15,7 @@ pub fn states_are_equal(id: NodeId, published: &Published, ledger: &Ledger) -> V
     let index = Index(published.index);
     let own = (published.state.hash(), published.state.revision());
     let decided = ledger.at(index).map(|decided| (decided.hash, decided.revision));
-    ensure(decided == Some(own), "states are equal", || {
+    ensure(decided == Some(own), Invariant::StatesAreEqual, || {
         format!("{id} after entry {index}: hash and revision {own:x?}, after what was decided {decided:x?}")
     })
 }
@@ -27,7 +27,7 @@ pub fn states_are_equal(id: NodeId, published: &Published, ledger: &Ledger) -> V
 pub fn published_states_move_forward(id: NodeId, view: &View, published: &Published) -> Verdict {
     let (index, revision) = (published.index, published.state.revision());
     let forward = index > view.published.0 && revision >= view.published.1;
-    ensure(forward, "published states move forward", || {
+    ensure(forward, Invariant::PublishedStatesMoveForward, || {
         format!("{id} publishes entry {index}, revision {revision} after {:?}", view.published)
     })
 }
@@ -37,7 +37,7 @@ pub fn published_states_move_forward(id: NodeId, view: &View, published: &Publis
 /// # Errors
 /// Something is missing, doubled or different.
 pub fn the_feed_has_no_gap(id: NodeId, view: &View, published: &Published, ledger: &Ledger) -> Verdict {
-    const NAME: &str = "the feed has no gap";
+    const NAME: Invariant = Invariant::FeedHasNoGap;
     let from = view.published.1 + 1;
     // A watcher that lost its place is told so: what is compacted is no gap.
     let Ok(own) = published.state.changes(from) else { return Ok(()) };
@@ -61,7 +61,7 @@ pub fn the_feed_has_no_gap(id: NodeId, view: &View, published: &Published, ledge
 /// One is.
 pub fn ended_leases_hold_nothing(lease: i64, state: &State) -> Verdict {
     let left = state.lease_rows(LeaseId(lease)).next().is_some();
-    ensure(!left || state.lease(LeaseId(lease)).is_some(), "ended leases hold nothing", || {
+    ensure(!left || state.lease(LeaseId(lease)).is_some(), Invariant::EndedLeasesHoldNothing, || {
         format!("lease {lease} ended, rows are still attached to it")
     })
 }
@@ -72,7 +72,7 @@ pub fn ended_leases_hold_nothing(lease: i64, state: &State) -> Verdict {
 /// It is not.
 pub fn running_hashes_are_true(id: NodeId, state: &State) -> Verdict {
     let (running, anew) = (state.hash(), state.recompute_hash());
-    ensure(running == anew, "running hashes are true", || format!("{id}: the hash is {running:x}, anew {anew:x}"))
+    ensure(running == anew, Invariant::RunningHashesAreTrue, || format!("{id}: the hash is {running:x}, anew {anew:x}"))
 }
 
 /// A member stops by itself only when its log failed.
@@ -80,5 +80,5 @@ pub fn running_hashes_are_true(id: NodeId, state: &State) -> Verdict {
 /// # Errors
 /// It stops for another reason.
 pub fn members_stop_only_for_their_disks(id: NodeId, why: &str, log_failed: bool) -> Verdict {
-    ensure(log_failed, "members stop only for their disks", || format!("{id}: {why}"))
+    ensure(log_failed, Invariant::MembersStopOnlyWithReason, || format!("{id}: {why}"))
 }

@@ -8,7 +8,7 @@ use raft::{Index, LogId, Membership, Raft, Recovered, Term, Write};
 use state::TableSpec;
 
 use super::consensus::{self, Entries};
-use super::{Deed, Ledger, Verdict, Violation, durability, published, violation};
+use super::{Deed, Invariant, Ledger, Verdict, Violation, durability, must, published};
 
 /// What is known of one member from what it does.
 #[derive(Clone, Debug)]
@@ -168,7 +168,7 @@ impl Witness {
             if let Some(ballot) = write.ballot {
                 durability::one_vote_per_term(id, &mut view.votes, ballot)?;
             }
-            view.durable.absorb(write).map_err(|why| violation("logs have no gap", format!("{id}, on disk: {why}")))?;
+            must(view.durable.absorb(write), Invariant::LogsHaveNoGap, || format!("{id}, on disk"))?;
         }
         Ok(())
     }

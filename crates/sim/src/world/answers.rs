@@ -6,7 +6,7 @@ use node::{Failure, NodeId};
 use super::World;
 use super::clients::Waiter;
 use crate::check::{Done, Outcome};
-use crate::invariants::{Verdict, clients, ensure, violation};
+use crate::invariants::{Invariant, Verdict, clients, ensure, must, violation};
 use crate::registers::{Action, Answer, Register, Registers, Reply, RequestId};
 
 impl World {
@@ -35,11 +35,14 @@ impl World {
         let outcome = match told {
             Ok(Told::Decided(bytes)) => {
                 let reply = Reply::decode(&bytes).filter(|reply| reply.answer != Answer::Unreadable);
-                let reply = reply.ok_or_else(|| violation("replies can be read", format!("the one to {request}")))?;
+                let reply =
+                    must(reply.ok_or("unreadable"), Invariant::RepliesCanBeRead, || format!("the one to {request}"))?;
                 self.replied(id, client, request, &reply)?;
                 Outcome::Replied { revision: reply.revision, answer: reply.answer }
             }
-            Ok(other) => return Err(violation("replies can be read", format!("{request} was answered {other:?}"))),
+            Ok(other) => {
+                return Err(violation(Invariant::RepliesCanBeRead, format!("{request} was answered {other:?}")));
+            }
             Err(failure) => {
                 self.note_client(client, || format!("{request} failed at {id}: {failure}"));
                 self.clients[client].broken |= self.clients[client].ordered;
@@ -141,7 +144,7 @@ impl World {
             Some(remaining) => {
                 ensure(
                     remaining.ttl_milliseconds <= remaining.granted_milliseconds,
-                    "leases have no more than all",
+                    Invariant::LeasesHaveNoMoreThanAll,
                     || format!("lease {lease}: {remaining:?}"),
                 )?;
                 if kept {

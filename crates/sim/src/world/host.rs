@@ -12,7 +12,7 @@ use super::{Action, World};
 use crate::chance::Chance;
 use crate::clock::{MICROSECOND, MILLISECOND, SECOND, VirtualClock};
 use crate::disk::{Death, Disk, Written};
-use crate::invariants::{Verdict, violation};
+use crate::invariants::{Invariant, Verdict, must};
 use crate::network::pair;
 use crate::plan::Plan;
 
@@ -132,7 +132,7 @@ impl World {
             self.after(SECOND, Action::Start { id, life });
             return Ok(());
         }
-        let (found, state) = recovered.map_err(|why| violation("members start again", format!("{id}: {why}")))?;
+        let (found, state) = must(recovered, Invariant::MembersStartAgain, || id.to_string())?;
         let doubtful = host.disk.take_doubtful();
         let options = host.options.clone();
         let seed = host.chance.next();

@@ -30,7 +30,7 @@ use crate::check::History;
 use crate::clock::{MILLISECOND, SECOND};
 use crate::coverage::Coverage;
 use crate::invariants::leases::LeaseBook;
-use crate::invariants::{Verdict, Violation, Witness, ensure};
+use crate::invariants::{Invariant, Verdict, Violation, Witness, ensure, take_looks};
 use crate::network::{Due, Network, Pair, Way};
 use crate::plan::{Plan, Settings};
 use crate::registers::Registers;
@@ -128,6 +128,8 @@ impl World {
     /// The world of a seed, before anything happened.
     #[must_use]
     pub fn new(seed: u64, settings: Settings, trace: Option<Trace>) -> World {
+        // What an earlier world on this thread looked at is not this one's.
+        let _ = take_looks();
         let mut chance = Chance::new(seed);
         let plan = Plan::draw(&mut chance, settings);
         let members: Vec<NodeId> = (1..=plan.members).map(NodeId).collect();
@@ -229,7 +231,7 @@ impl World {
             self.second = (self.now / SECOND, 0);
         }
         self.second.1 += 1;
-        ensure(self.second.1 <= STEPS_IN_A_SECOND, "time goes on", || {
+        ensure(self.second.1 <= STEPS_IN_A_SECOND, Invariant::TimeGoesOn, || {
             format!("{} steps within one simulated second", self.second.1)
         })
     }

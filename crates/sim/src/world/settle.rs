@@ -5,7 +5,7 @@ use super::World;
 use crate::check::{Outcome, revision_order, wing_gong};
 use crate::clock::{MILLISECOND, SECOND};
 use crate::invariants::leases::{SLOWEST_CLOCK, leases_end_within_their_bound};
-use crate::invariants::{Verdict, clients, ensure, published, violation};
+use crate::invariants::{Invariant, Verdict, clients, ensure, must, published, take_looks, violation};
 
 /// How many election timeouts (of the longest kind) it may take until one leader exists and all are equal.
 const TIMEOUTS_TO_CONVERGE: u64 = 20;
@@ -44,9 +44,11 @@ impl World {
         let mut well_since = None;
         loop {
             match self.what_is_not_well() {
-                None if self.now - *well_since.get_or_insert(self.now) >= lasts => return Ok(()),
+                None if self.now - *well_since.get_or_insert(self.now) >= lasts => {
+                    return ensure(true, Invariant::HealedConverges, String::new);
+                }
                 None => {}
-                Some(why) if self.now >= end => return Err(violation("a healed ensemble converges", why)),
+                Some(why) if self.now >= end => return Err(violation(Invariant::HealedConverges, why)),
                 Some(_) => well_since = None,
             }
             self.run_until(self.now + LOOK_EVERY)?;
@@ -83,7 +85,7 @@ impl World {
             let write = self.ask_freshly(id, false)?;
             self.run_until(self.now + ANSWER_WITHIN)?;
             let done = matches!(self.history.operations[&write].outcome, Outcome::Replied { .. });
-            ensure(done, "a healed ensemble serves", || {
+            ensure(done, Invariant::HealedServes, || {
                 format!("a write through {id} is not answered; {}", self.health())
             })?;
         }
@@ -91,7 +93,7 @@ impl World {
             let read = self.ask_freshly(id, true)?;
             self.run_until(self.now + ANSWER_WITHIN)?;
             let done = matches!(self.history.operations[&read].outcome, Outcome::Replied { .. });
-            ensure(done, "a healed ensemble serves", || {
+            ensure(done, Invariant::HealedServes, || {
                 format!("a read through {id} is not answered; {}", self.health())
             })?;
         }
@@ -122,11 +124,11 @@ impl World {
             }
         }
         self.history.steps.clone_from(self.witness.ledger().steps());
-        revision_order::check(&self.history)
-            .map_err(|anomaly| violation("histories follow the order of revisions", format!("{anomaly:?}")))?;
+        let judged = revision_order::check(&self.history).map_err(|anomaly| format!("{anomaly:?}"));
+        must(judged, Invariant::HistoriesFollowRevisions, || "the whole history".into())?;
         let alone = |register| register < super::clients::GROUPS[1];
-        let verdicts = wing_gong::check(&self.history, alone, SEARCH)
-            .map_err(|register| violation("histories are linearizable", format!("register {register}")))?;
+        let judged = wing_gong::check(&self.history, alone, SEARCH);
+        let verdicts = must(judged, Invariant::HistoriesAreLinearizable, || "register".into())?;
         for verdict in verdicts.values() {
             self.coverage.count(match verdict {
                 wing_gong::Verdict::Linearizable => "registers found linearizable by search",
@@ -141,6 +143,7 @@ impl World {
         self.coverage.add("entries decided", self.witness.ledger().last().0);
         self.coverage.add("entries overwritten", self.witness.overwritten());
         self.coverage.add("seeds", 1);
+        self.coverage.looked_at(take_looks());
         self.coverage.add("steps", self.steps);
         self.coverage.add("turns", self.turns);
         for (name, count) in super::turns::MESSAGES.into_iter().zip(self.messages) {
