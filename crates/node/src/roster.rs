@@ -202,7 +202,7 @@ mod tests {
             id: NodeId(id),
             name: format!("m{id}"),
             peer: format!("m{id}:7271"),
-            client: [("etcd".to_owned(), format!("m{id}:2379"))].into(),
+            client: [("first".to_owned(), format!("m{id}:2379"))].into(),
             priority: u8::from(id == 2),
         };
         [1, 2, 5].map(founder).to_vec()

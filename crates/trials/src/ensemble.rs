@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -219,6 +220,83 @@ impl Ensemble {
         Ok(())
     }
 
+    /// What `conclave member … --json` answers, asked of the first member that is there.
+    ///
+    /// # Errors
+    /// Fails with what the command says.
+    pub fn member_command(&self, arguments: &[&str]) -> anyhow::Result<Value> {
+        let mut command = Command::new(binary());
+        command.arg("member").args(arguments).arg("--json");
+        for member in &self.members {
+            command.args(["--admin", &member.admin]);
+        }
+        let output = command.output()?;
+        let told = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "conclave member {}: {}", arguments.join(" "), told.trim());
+        Ok(serde_json::from_slice(&output.stdout)?)
+    }
+
+    /// Adds a member with an empty disk, starts it as it is told to, and waits until it votes.
+    ///
+    /// # Errors
+    /// Fails if it is refused, or does not get its vote.
+    pub fn add(&mut self, name: &str) -> anyhow::Result<()> {
+        self.start_new(name, &[])?;
+        self.wait_for_standing(name, "voter")
+    }
+
+    /// Adds a member with an empty disk, with these further arguments, and starts it as it is told to.
+    ///
+    /// # Errors
+    /// Fails if it is refused, or does not start.
+    pub fn start_new(&mut self, name: &str, arguments: &[&str]) -> anyhow::Result<()> {
+        let addresses = free_addresses()?;
+        let settings: Vec<String> = PORTS.iter().zip(&addresses).map(|(port, at)| format!("{port}={at}")).collect();
+        let mut all = vec!["add", name];
+        settings.iter().for_each(|setting| all.extend(["--set", setting]));
+        all.extend(arguments);
+        let added = self.member_command(&all)?;
+        let config = self.data().join(format!("{name}.toml"));
+        std::fs::write(&config, added["configuration"].as_str().context("no configuration")?)?;
+        let [_, etcd, zookeeper, admin] = addresses;
+        let (name, data) = (name.to_owned(), self.data().join(name));
+        self.members.push(Member { name: name.clone(), pid: 0, zookeeper, etcd, admin, config, data });
+        self.bring_back(&name)
+    }
+
+    /// Waits until the ensemble knows this member as a `voter`, `learner` or `joining`.
+    ///
+    /// # Errors
+    /// Fails if that does not come.
+    pub fn wait_for_standing(&self, name: &str, standing: &str) -> anyhow::Result<()> {
+        let voter = standing == "voter";
+        admin::wait_until(&self.member(name).admin, standing, |report| {
+            let members = report["members"].as_array().into_iter().flatten();
+            report["can_commit"] == true
+                && members.filter(|member| member["name"] == name).any(|member| member["voter"] == voter)
+        })?;
+        let listed = self.member_command(&["list"])?;
+        let members = listed["members"].as_array().context("no members")?;
+        let found = members.iter().find(|member| member["name"] == name).context("it is not listed")?;
+        ensure!(found["standing"] == standing, "{name} is {}", found["standing"]);
+        Ok(())
+    }
+
+    /// Removes a member and waits until its process is gone, by itself if it lives.
+    ///
+    /// # Errors
+    /// Fails if the removal is refused, or the process stays.
+    pub fn remove(&mut self, name: &str) -> anyhow::Result<()> {
+        self.member_command(&["remove", name])?;
+        let gone = self.member(name).clone();
+        match self.by_hand.remove(name) {
+            Some(mut process) => drop(process.ended()?),
+            None => process::wait_gone(gone.pid)?,
+        }
+        self.members.retain(|member| member.name != name);
+        Ok(())
+    }
+
     /// Stops everything cleanly.
     ///
     /// # Errors
@@ -248,6 +326,19 @@ impl Ensemble {
         }
         text
     }
+}
+
+/// The ports of a member, as `--set` names them.
+const PORTS: [&str; 4] = ["peer", "etcd", "zookeeper", "admin"];
+
+/// An address for each of [`PORTS`] on which nobody listens.
+fn free_addresses() -> anyhow::Result<[String; 4]> {
+    let listeners = [(); 4].map(|()| TcpListener::bind("127.0.0.1:0"));
+    let mut addresses = [const { String::new() }; 4];
+    for (address, listener) in addresses.iter_mut().zip(listeners) {
+        *address = listener?.local_addr()?.to_string();
+    }
+    Ok(addresses)
 }
 
 /// Lines of each member's log that the report of a failure shows.

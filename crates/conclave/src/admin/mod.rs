@@ -98,7 +98,7 @@ conclave admin address
   /diary           what happened here and why, as a JSON array, the newest last; ?limit=N for the newest N (1000),
                    ?after=UNIX_MILLISECONDS for those behind a moment, to page on
   /status          JSON
-  /status/follow   one line of JSON now, and one for every change of role, term or leader
+  /status/follow   one line of JSON now, and one for every change of role, term, leader or members
 ";
 
 async fn index() -> &'static str {
@@ -183,7 +183,7 @@ async fn follow(State(shared): State<Arc<Shared>>) -> Response {
     ([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(ReceiverStream::new(reader))).into_response()
 }
 
-/// Sends the status now and after every change of role, term or leader, until the reader or the member is gone.
+/// Sends the status now and after every change of role, term, leader or members, until the reader or the member is gone.
 async fn send_changes(
     mut changes: watch::Receiver<Arc<Status>>,
     mut told_to_stop: watch::Receiver<bool>,
@@ -192,8 +192,9 @@ async fn send_changes(
     let mut sent = None;
     loop {
         let status = Arc::clone(&changes.borrow_and_update());
-        let standing = (status.role, status.term, status.leader, status.can_commit, status.changes.len());
-        if sent != Some(standing) {
+        let members: Vec<_> = status.members.iter().map(|member| (member.id, member.voter)).collect();
+        let standing = (status.role, status.term, status.leader, status.can_commit, status.changes.len(), members);
+        if sent.as_ref() != Some(&standing) {
             let mut line = serde_json::to_vec(&Report::of(&status)).expect("a report holds nothing that JSON cannot");
             line.push(b'\n');
             if lines.send(Ok(line.into())).await.is_err() {

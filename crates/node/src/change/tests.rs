@@ -12,7 +12,7 @@ fn member(id: u64) -> MemberAddress {
         id: NodeId(id),
         name: format!("m{id}"),
         peer: format!("m{id}:7271"),
-        client: [("etcd".to_owned(), format!("m{id}:2379"))].into(),
+        client: [("first".to_owned(), format!("m{id}:2379"))].into(),
         priority: 0,
     }
 }
@@ -90,7 +90,7 @@ fn what_cannot_be_is_refused_with_its_reason() {
 #[test]
 fn an_update_changes_what_it_names_and_nothing_else() {
     let mut membership = three();
-    let client = [("zookeeper".to_owned(), "other:2181".to_owned())].into();
+    let client = [("second".to_owned(), "other:2181".to_owned())].into();
     let update = Change::Update { id: NodeId(2), name: None, peer: None, client, priority: Some(7) };
     assert_eq!(check(&mut membership, &update), "{n1 n2^7 n3}");
     let entry = Members::of(&membership).get(NodeId(2)).cloned().expect("it stayed");

@@ -353,3 +353,6 @@ pub(super) struct Asker {
     pub(super) member: NodeId,
     pub(super) number: u64,
 }
+
+#[cfg(test)]
+mod tests;

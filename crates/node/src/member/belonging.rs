@@ -73,6 +73,11 @@ impl Belonging {
         self.members.clone()
     }
 
+    /// The membership that is certain.
+    pub(super) fn applied(&self) -> &Membership {
+        &self.applied
+    }
+
     /// When this member stops because it belongs no more, in nanoseconds.
     pub(super) fn retires_at(&self) -> u64 {
         self.retires_at.unwrap_or(u64::MAX)
@@ -221,13 +226,19 @@ impl Member {
         }
         self.status_due = true;
         self.story.rename(self.belonging.roster.names());
+        self.effects.peers = Some(self.peers());
+    }
+
+    /// With whom this member is to be connected.
+    #[must_use]
+    pub fn peers(&self) -> Peers {
         let Roster { identity, last_id, .. } = self.belonging.roster;
-        self.effects.peers = Some(Peers { ensemble_id: identity, list: self.known_members(), last_id });
+        Peers { ensemble_id: identity, list: self.known_members(), last_id }
     }
 
     /// Everybody who belongs, or will, or still has to be told that he does not. A member that was told of no ensemble
     /// yet knows those whom its configuration names.
-    pub(super) fn known_members(&self) -> Vec<MemberAddress> {
+    fn known_members(&self) -> Vec<MemberAddress> {
         let Belonging { newest, roster, applied, members, .. } = &self.belonging;
         let mut ids = newest.members();
         ids.extend(applied.members());

@@ -2,7 +2,7 @@
 
 use super::Member;
 use super::story::role_of;
-use crate::{Counters, MemberStatus, Status};
+use crate::{Counters, MemberAddress, MemberStatus, Status};
 
 impl Member {
     /// The member's standing, for people.
@@ -16,12 +16,18 @@ impl Member {
         };
         let leads = self.leading.is_some();
         let reaches_leader = self.standing.leader.is_some_and(|leader| leads || self.connected.contains(&leader));
-        let members = self.known_members().into_iter().map(|member| MemberStatus {
+        let certain = self.belonging.members();
+        let mut known: Vec<&MemberAddress> = certain.list.iter().map(|entry| &entry.address).collect();
+        if known.is_empty() {
+            // Nothing is known for certain yet but what the configuration says.
+            known = self.options.members.iter().collect();
+        }
+        let members = known.into_iter().map(|member| MemberStatus {
             id: member.id,
-            name: member.name,
-            peer: member.peer,
-            client: member.client,
-            voter: core.membership.is_voter(member.id),
+            name: member.name.clone(),
+            peer: member.peer.clone(),
+            client: member.client.clone(),
+            voter: self.belonging.applied().is_voter(member.id),
             priority: member.priority,
             connected: member.id == self.options.id || self.connected.contains(&member.id),
             matched: matched(member.id),

@@ -78,6 +78,8 @@ struct Peer {
     standing: Mutex<Connections>,
     /// Counts the times that the connections were closed; every lane watches it.
     generation: watch::Sender<u64>,
+    /// It dials, so it is there to be dialled: no lane need wait for its next attempt.
+    there: Notify,
 }
 
 /// Which of the four connections stand.
@@ -259,7 +261,10 @@ impl Links {
         let (peer, purpose) = match self.admit(hello) {
             Ok(admitted) => admitted,
             Err(problem) => {
-                warn!("refused a peer: {problem}");
+                match problem {
+                    HelloError::NotAMember(_) => debug!("refused a peer: {problem}"),
+                    _ => warn!("refused a peer: {problem}"),
+                }
                 Hello::refuse(&mut stream, &problem).await?;
                 return Err(problem);
             }
@@ -270,6 +275,7 @@ impl Links {
             Purpose::Snapshot => return Ok(self.store.receive(&peer.address.name, &mut stream).await?),
         };
         let mut generation = self.stands(&peer, lane, Direction::Hears);
+        peer.there.notify_waiters();
         let ended = tokio::select! {
             ended = self.read_frames(from, &mut stream) => ended,
             _ = generation.changes.changed() => return Ok(()),
@@ -332,7 +338,8 @@ impl Links {
                     }
                 }
             }
-            sleep(pause).await;
+            // Whoever is there is dialled at once, but not again and again.
+            let _ = timeout(pause, peer.there.notified()).await;
             pause = (pause * 2).min(PAUSE_MAX);
         }
     }
@@ -425,6 +432,7 @@ impl Peer {
             lanes: LANES.map(|lane| (lane, outbox())).into(),
             standing: Mutex::default(),
             generation: watch::Sender::new(0),
+            there: Notify::new(),
         }
     }
 

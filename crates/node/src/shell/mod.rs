@@ -120,6 +120,7 @@ pub async fn start(options: Options, protocols: Vec<Arc<dyn Protocol>>) -> Resul
     let links = Links::new(&options, seed, store.clone(), shared.clone());
 
     let mut tasks = JoinSet::new();
+    links.follow(&tokio::runtime::Handle::current(), &member.peers());
     links.start(listener, &mut tasks);
     let (published, follow_published) = watch::channel(shared.view.load_full());
     tasks.spawn(Hub::run(shared.clone(), follow_published));

@@ -8,3 +8,4 @@ mod bad_input;
 mod dev;
 mod everyday;
 mod failover;
+mod membership;
