@@ -2,6 +2,7 @@
 //!
 //! It knows the repository's layout and the commands of its tools; it links no room of the project.
 
+mod bench;
 mod guard;
 mod long;
 mod mutants;
@@ -36,6 +37,11 @@ enum Command {
     Failover,
     /// Measure puts and gets beside a real etcd in one run (needs Debian's `etcd-server`)
     Compare,
+    /// Measure one part of the project; names what it is compared with, and the ratio
+    Bench {
+        #[command(subcommand)]
+        benchmark: bench::Benchmark,
+    },
     /// Put known bugs into the consensus core, one after the other, and print who notices
     Mutants(mutants::Wishes),
     /// Explore every behaviour of the consensus core in small worlds; `--deep` in larger ones (try `-- --help`)
@@ -72,6 +78,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let outcome = match arguments.command {
         Command::Tidy => tidy::run(&root()),
+        Command::Bench { benchmark } => bench::run(&root(), &benchmark),
         Command::Failover => long::failover(&root()),
         Command::Compare => long::compare(&root()),
         Command::Oracle { protocol, arguments } => long::trial(&root(), &format!("oracle_{protocol}"), &arguments),

@@ -250,7 +250,7 @@ impl Reader {
             let body = match self.u8()? {
                 0 => Body::Noop,
                 1 => Body::Command(Batch::open(self.payload()?).ok()?),
-                2 => Body::Membership(self.membership()?),
+                2 => Body::Membership(Box::new(self.membership()?)),
                 _ => return None,
             };
             entries.push(Entry { term, body });

@@ -89,7 +89,7 @@ mod tests {
             append: vec![
                 Entry { term: Term(3), body: Body::Noop },
                 Entry { term: Term(3), body: Body::Command(large) },
-                Entry { term: Term(3), body: Body::Membership(membership) },
+                Entry { term: Term(3), body: Body::Membership(Box::new(membership)) },
             ],
         }
     }

@@ -37,7 +37,7 @@ impl<P: Payload> Raft<P> {
         assert!(last.term <= self.ballot.term, "the log's end {last} is of a later term than {}", self.ballot.term);
         assert!(self.durable.to() <= last.index, "durable to {} beyond the log's end {last}", self.durable.to());
         assert!(self.durable.ballot().term <= self.ballot.term, "the durable ballot is ahead");
-        let first = self.proposals.keys().next().map_or(Index(u64::MAX), |(index, _)| *index);
+        let first = self.proposals.first().unwrap_or(Index(u64::MAX));
         assert!(first > self.applied, "the proposal for place {first} was decided and not reported");
     }
 

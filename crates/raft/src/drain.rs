@@ -3,12 +3,12 @@
 //! However many steps went before, a peer gets its new entries in as few appends as they fit in, a follower
 //! answers its leader once, the disk gets one write, and reads share one round.
 
-use crate::effects::{Effects, Outgoing, Refusal, Write};
+use crate::effects::{Committed, Effects, Outgoing, Refusal, Write};
 use crate::message::{Envelope, Message};
 use crate::mutants::mutated;
 use crate::raft::Raft;
 use crate::roles::Post;
-use crate::types::{Index, Payload, Ticket};
+use crate::types::{LogId, Payload, Tag, Ticket};
 
 /// What a message waits for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -103,26 +103,29 @@ impl<P: Payload> Raft<P> {
     }
 
     /// What became committed, with the tags of those who proposed it here.
-    fn cut_apply(&mut self) -> Vec<crate::effects::Committed<P>> {
-        let mut apply = Vec::with_capacity(usize::try_from(self.commit.ahead_of(self.applied)).unwrap_or(0));
-        while self.applied < self.commit {
-            let index = self.applied.next();
-            let entry = self.log.get(index).expect("what is committed and not applied is in the log").clone();
-            let tag = self.decided(index, entry.term);
-            self.applied = index;
-            apply.push(crate::effects::Committed { index, term: entry.term, body: entry.body, tag });
+    fn cut_apply(&mut self) -> Vec<Committed<P>> {
+        let count =
+            usize::try_from(self.commit.ahead_of(self.applied)).expect("no more than there are entries in memory");
+        let mut index = self.applied;
+        let entries = self.log.behind(self.applied).take(count).map(|entry| {
+            index = index.next();
+            Committed { index, term: entry.term, body: entry.body.clone(), tag: None }
+        });
+        let mut apply: Vec<Committed<P>> = entries.collect();
+        assert!(apply.len() == count, "what is committed and not applied is in the log");
+        self.applied = self.commit;
+        for committed in &mut apply {
+            committed.tag = self.decided(LogId::new(committed.term, committed.index));
         }
         apply
     }
 
-    /// The entry at `index` is of `term` for ever: whoever proposed it is told so, and whoever proposed
-    /// another for this place is told that.
-    fn decided(&mut self, index: Index, term: crate::types::Term) -> Option<crate::types::Tag> {
+    /// This entry stands there for ever: whoever proposed it is told so, and whoever proposed another for this
+    /// place is told that.
+    fn decided(&mut self, id: LogId) -> Option<Tag> {
         let mut tag = None;
-        while let Some(first) = self.proposals.first_entry().filter(|first| first.key().0 <= index) {
-            let key = *first.key();
-            let proposed = first.remove();
-            if key == (index, term) {
+        while let Some((proposal, proposed)) = self.proposals.take_upto(id.index) {
+            if proposal == id {
                 tag = Some(proposed);
             } else {
                 self.refuse(proposed, Refusal::Overwritten);

@@ -50,7 +50,7 @@
 //! `types`, `message`, `input`, `effects`, `cause`, `status`: the words at the doors. `raft`: the value and what
 //! every message passes first. `roles`: the posts a member can hold and every legal way between them.
 //! `election`, `following`, `replication`, `reads`, `reconfiguration`, `snapshots`, `transfer`, `rounds`: one
-//! concept each. `log`, `durable`, `progress`, `quorum`, `membership`: the values they decide upon, each with
+//! concept each. `log`, `durable`, `progress`, `proposals`, `quorum`, `membership`: the values they decide upon, each with
 //! its own invariants. `drain`: where everything owed is cut. `disk`: the fold from writes to what a disk holds.
 //! `pacer`: time, outside of [`Raft`]. `look`: what a driver may look at between steps. `check`: all invariants at
 //! once.
@@ -85,6 +85,7 @@ mod message;
 mod mutants;
 mod pacer;
 mod progress;
+mod proposals;
 mod quorum;
 mod raft;
 mod reads;

@@ -37,6 +37,9 @@ struct OwedToDisk {
     base: bool,
 }
 
+/// Room made at once for a slice: more than most appends carry, and little if it was too much.
+const LIKELY_ENTRIES: usize = 1024;
+
 /// What a follower's log did with entries from its leader.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Spliced {
@@ -100,18 +103,24 @@ impl<P: Payload> Log<P> {
     /// Entries from `from` on, as many as weigh at most `most`, but one at least if there is one.
     pub(crate) fn slice(&self, from: Index, most: usize) -> (Vec<Entry<P>>, usize) {
         assert!(from > self.base.index, "entries at {from} are gone, the log starts behind {}", self.base);
-        let start = usize::try_from(from.0 - self.base.index.0 - 1).unwrap_or(usize::MAX);
         let mut weight = 0usize;
-        let mut count = 0;
-        for entry in self.entries.range(start.min(self.entries.len())..) {
+        let rest = self.behind(from.previous());
+        let mut slice = Vec::with_capacity(rest.len().min(LIKELY_ENTRIES));
+        for entry in rest {
             let heavier = weight.saturating_add(entry.weight());
-            if count > 0 && heavier > most {
+            if !slice.is_empty() && heavier > most {
                 break;
             }
             weight = heavier;
-            count += 1;
+            slice.push(entry.clone());
         }
-        (self.entries.range(start.min(self.entries.len())..).take(count).cloned().collect(), weight)
+        (slice, weight)
+    }
+
+    /// The entries behind `index`, in order; from the first one in memory on if that is further.
+    pub(crate) fn behind(&self, index: Index) -> impl ExactSizeIterator<Item = &Entry<P>> {
+        let start = usize::try_from(index.ahead_of(self.base.index)).unwrap_or(usize::MAX);
+        self.entries.range(start.min(self.entries.len())..)
     }
 
     /// The last entry at or before `index` whose term is at most `term`: where two logs may still agree.
@@ -161,7 +170,7 @@ impl<P: Payload> Log<P> {
         assert!(entry.term >= last.term, "an entry of term {} behind {last}", entry.term);
         let id = LogId::new(entry.term, last.index.next());
         if let Body::Membership(membership) = &entry.body {
-            self.memberships.push_back((id.index, membership.clone()));
+            self.memberships.push_back((id.index, (**membership).clone()));
         }
         self.entries.push_back(entry);
         id
@@ -176,17 +185,17 @@ impl<P: Payload> Log<P> {
         let membership_before = self.membership_index();
         let mut index = previous.index;
         let mut cut = None;
+        let mut last = self.last().index;
         for entry in entries {
             index = index.next();
-            match self.term_at(index) {
-                Some(term) if term == entry.term => continue,
-                Some(_) => {
-                    self.cut(index);
-                    cut = Some(index);
+            if index <= last {
+                if self.term_at(index) == Some(entry.term) {
+                    continue;
                 }
-                None => {}
+                self.cut(index);
+                cut = Some(index);
             }
-            self.append(entry);
+            last = self.append(entry).index;
         }
         let membership_changed =
             self.membership_index() != membership_before || cut.is_some_and(|cut| self.membership_index() >= cut);
@@ -273,7 +282,7 @@ impl<P: Payload> Log<P> {
             assert!(entry.term >= term, "terms fall behind {}", self.base);
             term = entry.term;
             if let Body::Membership(membership) = &entry.body {
-                memberships.push((Index(self.base.index.0 + 1 + position as u64), membership.clone()));
+                memberships.push((Index(self.base.index.0 + 1 + position as u64), (**membership).clone()));
             }
         }
         assert!(self.memberships == memberships, "the memberships noted are not those in the log");

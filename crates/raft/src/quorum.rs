@@ -25,19 +25,34 @@ pub(crate) fn majority(count: usize) -> usize {
     count / 2 + 1
 }
 
+/// Voters whose values are looked at without asking for memory.
+const FEW: usize = 16;
+
 /// The highest value that a majority has reached, in both halves if joint; the default if none.
 pub(crate) fn agreed<V: Ord + Copy + Default>(membership: &Membership, value: impl Fn(NodeId) -> V) -> V {
     let of = |voters: &BTreeSet<NodeId>| {
-        if mutated("R5") {
-            return voters.iter().map(|&id| value(id)).nth(voters.len() / 2).unwrap_or_default();
+        let values = voters.iter().map(|&id| value(id));
+        let count = voters.len();
+        if count > FEW {
+            return reached_by_majority(&values.collect::<Vec<V>>());
         }
-        let needed = majority(voters.len());
-        let reached = |least: V| voters.iter().filter(|&&id| value(id) >= least).count() >= needed;
-        voters.iter().map(|&id| value(id)).filter(|&candidate| reached(candidate)).max().unwrap_or_default()
+        let mut few = [V::default(); FEW];
+        few.iter_mut().zip(values).for_each(|(place, value)| *place = value);
+        reached_by_majority(&few[..count])
     };
     let incoming = of(&membership.voters);
     let both = membership.is_joint() && !mutated("new-voters-commit");
     if both { incoming.min(of(&membership.outgoing)) } else { incoming }
+}
+
+/// The highest of these values that more than half of them have reached.
+fn reached_by_majority<V: Ord + Copy + Default>(values: &[V]) -> V {
+    if mutated("R5") {
+        return values.get(values.len() / 2).copied().unwrap_or_default();
+    }
+    let needed = majority(values.len());
+    let reached = |least: V| values.iter().filter(|&&value| value >= least).count() >= needed;
+    values.iter().copied().filter(|&candidate| reached(candidate)).max().unwrap_or_default()
 }
 
 /// How a vote stands, by who answered yes or no; in both halves if joint.

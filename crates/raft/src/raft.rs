@@ -3,8 +3,6 @@
 //! What a member does in each role stands in the files named after the concepts: `election`, `following`,
 //! `replication`, `reads`, `reconfiguration`, `snapshots`, `transfer`. This file may not know any of that.
 
-use std::collections::BTreeMap;
-
 use crate::cause::{Cause, Event};
 use crate::disk::Recovered;
 use crate::drain::{Gate, Owed};
@@ -15,8 +13,9 @@ use crate::log::Log;
 use crate::membership::Membership;
 use crate::message::{Envelope, Message, VoteRefusal};
 use crate::mutants::mutated;
+use crate::proposals::Proposals;
 use crate::roles::{Follower, Leader, Post};
-use crate::types::{Ballot, Config, Index, LogId, NodeId, Payload, Tag, Term, Ticket};
+use crate::types::{Ballot, Config, Entry, Index, LogId, NodeId, Payload, Tag, Ticket};
 
 /// One member of one group. A plain value: no handles, no clock, no generics beyond the payload.
 ///
@@ -40,9 +39,8 @@ pub struct Raft<P> {
     pub(crate) post: Post,
     /// What the world was told last.
     pub(crate) standing: Standing,
-    /// Tags of entries appended by this member as a leader, until what stands there is committed. The same
-    /// place can hold several of them, from different terms.
-    pub(crate) proposals: BTreeMap<(Index, Term), Tag>,
+    /// Tags of entries appended by this member as a leader, until what stands there is committed.
+    pub(crate) proposals: Proposals,
     pub(crate) owed: Owed<P>,
 }
 
@@ -78,7 +76,7 @@ impl<P: Payload> Raft<P> {
             applied: commit,
             post: Post::Follower(Follower::default()),
             standing,
-            proposals: BTreeMap::new(),
+            proposals: Proposals::default(),
             owed: Owed { ballot: term > ballot.term, ..Owed::default() },
             config,
         };
@@ -234,12 +232,9 @@ impl<P: Payload> Raft<P> {
         assert!(index >= self.commit, "the commit index would go back from {} to {index}", self.commit);
         assert!(index <= self.log.last().index, "{index} is beyond the log's end {}", self.log.last());
         if let Post::Leader(leader) = &mut self.post {
-            let mut place = self.commit;
-            while place < index {
-                place = place.next();
-                let weight = self.log.get(place).map_or(0, crate::types::Entry::weight);
-                leader.uncommitted_weight = leader.uncommitted_weight.saturating_sub(weight);
-            }
+            let count = usize::try_from(index.ahead_of(self.commit)).expect("no more than there are entries in memory");
+            let weight: usize = self.log.behind(self.commit).take(count).map(Entry::weight).sum();
+            leader.uncommitted_weight = leader.uncommitted_weight.saturating_sub(weight);
         }
         self.commit = index;
     }

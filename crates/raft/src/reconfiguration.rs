@@ -33,7 +33,7 @@ impl<P: Payload> Raft<P> {
             Some(refusal) => self.refuse(tag, refusal),
             None => {
                 let step = self.log.membership().towards(target);
-                let id = self.append(Body::Membership(step));
+                let id = self.append(Body::Membership(Box::new(step)));
                 self.note_proposal(id, tag);
             }
         }
@@ -92,7 +92,7 @@ impl<P: Payload> Raft<P> {
         if self.refusal_of_change(&target).is_none() {
             let step = membership.towards(&target);
             self.event(Event::Promoting(learners.into_iter().collect()));
-            self.append(Body::Membership(step));
+            self.append(Body::Membership(Box::new(step)));
         }
     }
 
@@ -111,7 +111,7 @@ impl<P: Payload> Raft<P> {
     /// The joint membership is committed: only the new voters decide from here on.
     fn settle_change(&mut self) {
         let settled = self.log.membership().settled();
-        self.append(Body::Membership(settled));
+        self.append(Body::Membership(Box::new(settled)));
         // A single voter that holds everything already may commit at once.
         self.advance_commit();
     }

@@ -89,7 +89,7 @@ impl<P: Payload> Raft<P> {
 
     /// Remembers whose entry this is.
     pub(crate) fn note_proposal(&mut self, id: LogId, tag: Tag) {
-        self.proposals.insert((id.index, id.term), tag);
+        self.proposals.note(id, tag);
         self.owed.effects.proposed.push((tag, id.index, id.term));
     }
 

@@ -40,8 +40,7 @@ impl<P: Payload> Raft<P> {
         }
         self.applied = last.index;
         self.owed.effects.installed = Some(last);
-        while let Some(covered) = self.proposals.first_entry().filter(|first| first.key().0 <= last.index) {
-            let tag = covered.remove();
+        while let Some((_, tag)) = self.proposals.take_upto(last.index) {
             self.refuse(tag, Refusal::Covered);
         }
         self.event(Event::SnapshotInstalled(last));

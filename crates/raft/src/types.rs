@@ -63,7 +63,8 @@ pub enum Body<P> {
     /// One proposed payload.
     Command(P),
     /// The membership from here on; in force as soon as it is appended, committed or not.
-    Membership(Membership),
+    /// (In a box: memberships are large and rare, and entries are moved around a lot.)
+    Membership(Box<Membership>),
 }
 
 /// One entry of the log. Its place is given by where it stands.

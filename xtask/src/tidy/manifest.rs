@@ -5,19 +5,21 @@ use super::File;
 /// Checks one file; only manifests have anything to say.
 pub(super) fn check(file: &File) -> Vec<String> {
     match file.path.as_str() {
-        "Cargo.toml" => reasons(file),
+        "Cargo.toml" => reasons(file, "[workspace.dependencies]"),
+        // A workspace of its own, for what the project is compared with and must never be built with.
+        path if path.starts_with("bench/") && path.ends_with("/Cargo.toml") => reasons(file, "[dependencies]"),
         path if path.ends_with("/Cargo.toml") => member(file),
         _ => Vec::new(),
     }
 }
 
-/// In the root: a group of dependencies (lines without a blank one between) begins with a comment.
-fn reasons(file: &File) -> Vec<String> {
+/// In the root of a workspace: a group of dependencies (lines without a blank one between) begins with a comment.
+fn reasons(file: &File, section: &str) -> Vec<String> {
     let mut findings = Vec::new();
     let (mut inside, mut explained) = (false, false);
     for (number, line) in (1..).zip(file.text.lines()) {
         if line.starts_with('[') {
-            inside = line == "[workspace.dependencies]";
+            inside = line == section;
         } else if line.trim().is_empty() {
             explained = false;
         } else if line.starts_with('#') {
@@ -61,6 +63,12 @@ mod tests {
         assert_eq!(findings("Cargo.toml", &format!("{head}# Why.\na = \"1\"\nb = \"1\"\n")), 0);
         assert_eq!(findings("Cargo.toml", &format!("{head}# Why.\na = \"1\"\n\nb = \"1\"\n")), 1);
         assert_eq!(findings("Cargo.toml", "[profile.dev]\ndebug = true\n"), 0);
+    }
+
+    #[test]
+    fn a_workspace_of_its_own_gives_its_own_reasons() {
+        assert_eq!(findings("bench/x/Cargo.toml", "[dependencies]\n# Why.\na = \"1\"\n"), 0);
+        assert_eq!(findings("bench/x/Cargo.toml", "[dependencies]\na = \"1\"\n"), 1);
     }
 
     #[test]

@@ -47,7 +47,7 @@ fn entries_must_follow_the_end_of_the_log() {
 fn entries_must_be_such_as_a_leader_appends() {
     let earlier = Entry { term: Term(1), body: Body::Noop };
     assert_eq!(refused(Write { append: vec![earlier], ..nothing(id(3, 2)) }), Inconsistent::UnsoundEntry(Index(4)));
-    let nobody = Entry { term: Term(2), body: Body::Membership(Membership::default()) };
+    let nobody = Entry { term: Term(2), body: Body::Membership(Box::default()) };
     assert_eq!(refused(Write { append: vec![nobody], ..nothing(id(3, 2)) }), Inconsistent::UnsoundEntry(Index(4)));
 }
 

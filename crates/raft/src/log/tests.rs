@@ -34,7 +34,7 @@ fn changes() -> impl Strategy<Value = Change> {
 
 fn body(membership: bool, seed: u64) -> Body<u8> {
     if membership {
-        Body::Membership(Membership::of_voters([NodeId(seed % 5 + 1)]))
+        Body::Membership(Box::new(Membership::of_voters([NodeId(seed % 5 + 1)])))
     } else {
         Body::Command(u8::try_from(seed % 251).expect("below 251"))
     }

@@ -28,8 +28,8 @@ fn memberships() -> impl Strategy<Value = Membership> {
 }
 
 fn entries() -> impl Strategy<Value = Vec<Entry<u8>>> {
-    let body =
-        prop_oneof![Just(Body::Noop), any::<u8>().prop_map(Body::Command), memberships().prop_map(Body::Membership)];
+    let boxed = |membership| Body::Membership(Box::new(membership));
+    let body = prop_oneof![Just(Body::Noop), any::<u8>().prop_map(Body::Command), memberships().prop_map(boxed)];
     prop::collection::vec((numbers(), body).prop_map(|(term, body)| Entry { term: Term(term), body }), 0..4)
 }
 
