@@ -248,7 +248,7 @@ impl Handle {
         self.shared.status.subscribe()
     }
 
-    /// This member's diary, as far as it is written down by now (milliseconds after the fact).
+    /// This member's diary, up to this call.
     ///
     /// # Errors
     /// Its files cannot be read.

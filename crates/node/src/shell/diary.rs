@@ -155,6 +155,7 @@ impl<S: Storage> Files<S> {
 pub(crate) struct Shelf {
     /// Without one if the folder could not be opened: then there is nothing to read.
     files: Option<Arc<Mutex<Files<Folder>>>>,
+    orders: SyncSender<Order>,
 }
 
 /// What the core thread writes with. It never waits for the disk.
@@ -166,6 +167,8 @@ enum Order {
     Entry(Box<DiaryEntry>),
     /// Tell when all before this is written.
     Flush(SyncSender<()>),
+    /// Nothing comes after this.
+    End,
 }
 
 /// What the diary's thread works off.
@@ -179,7 +182,7 @@ pub(super) fn open(data: &Path) -> (Shelf, Pen, Orders) {
     }
     let files = folder.ok().map(|folder| Arc::new(Mutex::new(Files::new(folder))));
     let (orders, receiver) = sync_channel(WAITING_MAX);
-    (Shelf { files }, Pen { orders }, Orders(receiver))
+    (Shelf { files, orders: orders.clone() }, Pen { orders }, Orders(receiver))
 }
 
 impl Pen {
@@ -192,11 +195,23 @@ impl Pen {
 
     /// Returns when all is written, or not in time.
     pub(super) fn flush(&self) {
-        let (done, wait) = sync_channel(1);
-        if self.orders.try_send(Order::Flush(done)).is_ok() {
-            // Whether in time or not, the member stops.
-            let _ = wait.recv_timeout(LAST_WORDS);
-        }
+        flush(&self.orders);
+    }
+}
+
+impl Drop for Pen {
+    fn drop(&mut self) {
+        // Its thread may have ended before.
+        let _ = self.orders.send(Order::End);
+    }
+}
+
+/// Returns when all that was written before is in the files, or not in time.
+fn flush(orders: &SyncSender<Order>) {
+    let (done, wait) = sync_channel(1);
+    if orders.try_send(Order::Flush(done)).is_ok() {
+        // In time or not: what is in the files is what there is.
+        let _ = wait.recv_timeout(LAST_WORDS);
     }
 }
 
@@ -207,8 +222,9 @@ impl Shelf {
         keep(files, orders, SYNC_AFTER);
     }
 
-    /// Reads the whole diary. Waits for the disk.
+    /// Reads the whole diary, up to this moment. Waits for the disk.
     pub(crate) fn read(&self) -> io::Result<Diary> {
+        flush(&self.orders);
         self.files.as_ref().map_or_else(|| Ok(Diary::default()), |files| read(&mut lock(files).storage))
     }
 }
@@ -230,7 +246,7 @@ fn keep<S: Storage>(files: &Mutex<Files<S>>, orders: &Orders, sync_after: Durati
                 let _ = done.try_send(());
             }
             Err(RecvTimeoutError::Timeout) => trouble.note(lock(files).sync()),
-            Err(RecvTimeoutError::Disconnected) => return trouble.note(lock(files).sync()),
+            Ok(Order::End) | Err(RecvTimeoutError::Disconnected) => return trouble.note(lock(files).sync()),
         }
     }
 }

@@ -34,7 +34,7 @@ pub use self::writer::LogWriter;
 use crate::handle::Shared;
 use crate::hub::Hub;
 use crate::member::{Event, Member, Published};
-use crate::{Handle, Options, Protocol, Role, View};
+use crate::{Handle, Options, Protocol, Role, Status, View};
 
 /// How long a stopping leader waits for another to take over.
 const HAND_OVER_WITHIN: Duration = Duration::from_secs(1);
@@ -167,12 +167,15 @@ impl Running {
     /// Stops the member: hands leadership over if it has it, answers everybody who waits, and ends its threads.
     pub async fn stop(mut self) {
         let mut status = self.handle.status_changes();
-        let now = status.borrow_and_update().clone();
-        let successor = now.members.iter().any(|member| member.id != now.id && member.voter && member.connected);
-        if now.role == Role::Leader && successor {
+        let could_hand_over = |now: &Arc<Status>| {
+            let successor = now.members.iter().any(|member| member.id != now.id && member.voter && member.connected);
+            now.role == Role::Leader && successor
+        };
+        if could_hand_over(&status.borrow_and_update().clone()) {
             self.shared.inbox.post(Event::StepAside);
-            // Whether somebody took over or not: after this time it stops all the same.
-            let _ = timeout(HAND_OVER_WITHIN, status.wait_for(|status| status.role != Role::Leader)).await;
+            // Whether somebody took over, or nobody is left who could, for they stop too: after this time it stops all
+            // the same.
+            let _ = timeout(HAND_OVER_WITHIN, status.wait_for(|status| !could_hand_over(status))).await;
         }
         self.shared.inbox.post(Event::Stop);
         for thread in self.threads.drain(..).rev() {

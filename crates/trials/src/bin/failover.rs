@@ -1,5 +1,8 @@
-//! Measures how long writes stand still when the leader goes: killed, stopped like a hung process, or shut down in
-//! order. Real processes, default settings, three members, writes at 500 a second.
+//! Measures how long writes stand still when the leader goes: killed, stopped like a hung process, shut down in order, or
+//! told to hand over. Real processes, default settings, three members, writes at 500 a second.
+//!
+//! Arguments choose the ways by the first words of their titles; `--trace` prints when each gap began and ended, to be
+//! held against the members' logs, which stay then.
 //!
 //! The writer is an etcd client of a member that is not the leader: what it sees is the ensemble's own gap, not how fast
 //! a client library finds another address. Every write is an own request at its own time, whatever became of the ones
@@ -8,7 +11,7 @@
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context as _, ensure};
 use conclave_trials::ensemble::Ensemble;
@@ -26,23 +29,31 @@ const CALM: usize = 250;
 /// One way for a leader to go.
 struct Way {
     title: &'static str,
-    signal: Signal,
+    /// `None`: it is told to hand over, and stays.
+    signal: Option<Signal>,
     times: usize,
     aim: &'static str,
 }
 
-const WAYS: [Way; 3] = [
-    Way { title: "killed (SIGKILL)", signal: Signal::KILL, times: 20, aim: "median 50 ms, worst 200 ms" },
-    Way { title: "hung (SIGSTOP)", signal: Signal::STOP, times: 10, aim: "worst 1000 ms" },
-    Way { title: "shut down (SIGTERM)", signal: Signal::TERM, times: 20, aim: "worst 30 ms" },
+const WAYS: [Way; 4] = [
+    Way { title: "killed (SIGKILL)", signal: Some(Signal::KILL), times: 20, aim: "median 50 ms, worst 200 ms" },
+    Way { title: "hung (SIGSTOP)", signal: Some(Signal::STOP), times: 10, aim: "worst 1000 ms" },
+    Way { title: "shut down (SIGTERM)", signal: Some(Signal::TERM), times: 20, aim: "worst 30 ms" },
+    Way { title: "told to hand over", signal: None, times: 20, aim: "worst 30 ms" },
 ];
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let mut out = std::io::stdout();
     writeln!(out, "{:<22} {:>6} {:>10} {:>10}   aim", "the leader is", "times", "median ms", "worst ms")?;
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let trace = arguments.iter().any(|argument| argument == "--trace");
+    let wanted: Vec<&String> = arguments.iter().filter(|argument| *argument != "--trace").collect();
     for way in WAYS {
-        let mut gaps = measure(&way).await.with_context(|| way.title)?;
+        if !wanted.is_empty() && !wanted.iter().any(|wanted| way.title.starts_with(wanted.as_str())) {
+            continue;
+        }
+        let mut gaps = measure(&way, trace).await.with_context(|| way.title)?;
         gaps.sort();
         let (median, worst) = (gaps[gaps.len() / 2], gaps[gaps.len() - 1]);
         let milliseconds = |gap: Duration| gap.as_secs_f64() * 1000.0;
@@ -54,7 +65,7 @@ async fn main() -> anyhow::Result<()> {
 }
 
 /// The gaps of one way, each on the same ensemble, which is whole again before the next.
-async fn measure(way: &Way) -> anyhow::Result<Vec<Duration>> {
+async fn measure(way: &Way, trace: bool) -> anyhow::Result<Vec<Duration>> {
     let mut ensemble = Ensemble::start(3)?;
     let mut gaps = Vec::new();
     let mut promised = BTreeMap::new();
@@ -64,21 +75,43 @@ async fn measure(way: &Way) -> anyhow::Result<Vec<Duration>> {
         let load = Load::start(&writer.etcd, round).await?;
         load.advance(CALM).await?;
         let pid = ensemble.member(&leader).pid;
-        process::send(pid, way.signal)?;
+        match way.signal {
+            Some(signal) => process::send(pid, signal)?,
+            None => drop(ensemble.member_command(&["lead"])?),
+        }
         load.advance(CALM).await?;
         match way.signal {
-            Signal::STOP => process::send(pid, Signal::CONT)?,
-            _ => {
+            None => {}
+            Some(Signal::STOP) => process::send(pid, Signal::CONT)?,
+            Some(_) => {
                 ensemble.forget(&leader)?;
                 ensemble.bring_back(&leader)?;
             }
         }
         ensemble.leader_known_by(&leader)?;
-        let Acknowledged { longest_gap, keys } = load.stop().await?;
+        let Acknowledged { longest_gap, gap_ended, keys } = load.stop().await?;
         promised.extend(keys);
         gaps.push(longest_gap);
+        if trace {
+            let ended = gap_ended.duration_since(SystemTime::UNIX_EPOCH)?.as_secs_f64();
+            let began = ended - longest_gap.as_secs_f64();
+            let mut out = std::io::stdout();
+            writeln!(
+                out,
+                "{leader} goes, {} writes: gap from {:.6} to {:.6}",
+                writer.name,
+                began % 60.0,
+                ended % 60.0
+            )?;
+        }
     }
     check(&ensemble, &promised).await?;
+    if trace {
+        let mut out = std::io::stdout();
+        for member in ensemble.members() {
+            writeln!(out, "--- {}\n{}", member.name, std::fs::read_to_string(member.config.with_extension("log"))?)?;
+        }
+    }
     ensemble.stop()?;
     Ok(gaps)
 }
@@ -104,10 +137,11 @@ struct Load {
 }
 
 /// What became of them.
-#[derive(Default)]
 struct Acknowledged {
     /// The longest time between two acknowledgements.
     longest_gap: Duration,
+    /// When it ended.
+    gap_ended: SystemTime,
     keys: BTreeMap<String, String>,
 }
 
@@ -137,7 +171,9 @@ impl Load {
 /// What all writes share: when the last acknowledgement came, and what was acknowledged.
 struct Book {
     last: Instant,
-    acknowledged: Acknowledged,
+    longest_gap: Duration,
+    gap_ended: SystemTime,
+    keys: BTreeMap<String, String>,
 }
 
 async fn write(
@@ -146,7 +182,12 @@ async fn write(
     stop: watch::Receiver<bool>,
     told: watch::Sender<usize>,
 ) -> anyhow::Result<Acknowledged> {
-    let book = Arc::new(Mutex::new(Book { last: Instant::now(), acknowledged: Acknowledged::default() }));
+    let book = Arc::new(Mutex::new(Book {
+        last: Instant::now(),
+        longest_gap: Duration::ZERO,
+        gap_ended: SystemTime::UNIX_EPOCH,
+        keys: BTreeMap::new(),
+    }));
     let mut pace = tokio::time::interval(PACE);
     let mut under_way = JoinSet::new();
     let mut number = 0_u64;
@@ -162,8 +203,11 @@ async fn write(
                 let now = Instant::now();
                 let gap = now - book.last;
                 book.last = now;
-                book.acknowledged.longest_gap = book.acknowledged.longest_gap.max(gap);
-                book.acknowledged.keys.insert(key, value);
+                if gap > book.longest_gap {
+                    book.longest_gap = gap;
+                    book.gap_ended = SystemTime::now();
+                }
+                book.keys.insert(key, value);
                 told.send_modify(|count| *count += 1);
             }
         });
@@ -171,5 +215,6 @@ async fn write(
     }
     while under_way.join_next().await.is_some() {}
     let mut book = book.lock().expect("no holder panics");
-    Ok(std::mem::take(&mut book.acknowledged))
+    let keys = std::mem::take(&mut book.keys);
+    Ok(Acknowledged { longest_gap: book.longest_gap, gap_ended: book.gap_ended, keys })
 }

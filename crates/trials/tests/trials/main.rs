@@ -9,3 +9,4 @@ mod dev;
 mod everyday;
 mod failover;
 mod membership;
+mod why;
