@@ -4,7 +4,8 @@
 //!
 //! ```text
 //! offset  bytes
-//!      0  64     segment header, the rest of the block is zero
+//!      0  64     segment header
+//!   2048  64     the segment header once more, read if the first is damaged; the rest of the block is zero
 //!   4096  …      records, each at a multiple of 8
 //!
 //! segment header                        record header
@@ -29,6 +30,10 @@ use std::fmt;
 pub(crate) const HEADER_BLOCK: u64 = 4096;
 /// Bytes before the first record, as an index.
 pub(crate) const HEADER_BLOCK_LENGTH: usize = 4096;
+/// Where the segment header stands a second time: in another page and another sector than the first.
+pub(crate) const HEADER_COPY: usize = 2048;
+/// The most bytes that the user of a log may have written into its marks.
+pub const NOTE_MAX: usize = 64;
 /// Bytes of a segment header.
 pub(crate) const SEGMENT_HEADER: usize = 64;
 /// Bytes of a record header.
@@ -58,7 +63,8 @@ pub enum Kind {
     Seal,
     /// Segments older than the generation in the body (8 bytes) are no longer part of the log.
     Release,
-    /// Not part of the chain: everything up to its sequence was durable. The next batch overwrites it.
+    /// Not part of the chain: everything up to its sequence was durable. Its body, if any, is the last note of the
+    /// log's user. The next batch overwrites it.
     Mark,
 }
 
@@ -202,6 +208,15 @@ impl SegmentHeader {
             previous: u32_at(bytes, 48),
             salt: u32_at(bytes, 52),
         })
+    }
+
+    /// The whole block before the records, with both copies of the header.
+    pub(crate) fn block(&self) -> [u8; HEADER_BLOCK_LENGTH] {
+        let mut block = [0; HEADER_BLOCK_LENGTH];
+        for place in [0, HEADER_COPY] {
+            block[place..place + SEGMENT_HEADER].copy_from_slice(&self.encode());
+        }
+        block
     }
 
     /// The chain begins with this: the checksum of the segment's own header.

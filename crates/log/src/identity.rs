@@ -133,31 +133,53 @@ pub fn open_identity<S: Storage>(storage: &mut S, expected: &Identity) -> Result
 /// A folder that has an identity must have a log ([`OpenError::Lost`] if not): a member whose log was lost must not
 /// start anew under its old name, with its votes forgotten. Therefore the first start makes the log before it claims
 /// the folder, and a folder with a log that nothing was ever written to can still be claimed.
+///
+/// # Errors
+/// [`IdentityError`] says what is wrong; the storage comes back if nothing in it was changed.
 pub fn open_log<S: Storage>(
     mut storage: S,
     expected: &Identity,
     mut options: Options,
-) -> Result<(Log<S>, Vec<Record>, Report), IdentityError> {
+) -> Result<(Log<S>, Vec<Record>, Report), LogRefused<S>> {
+    let claimed = match claim(&mut storage, expected, &options) {
+        Ok(claimed) => claimed,
+        Err(error) => return Err(LogRefused { error, storage: Some(storage) }),
+    };
+    options.must_exist = true;
+    let opened = Log::open_or_return(storage, options);
+    let (log, records, mut report) =
+        opened.map_err(|refused| LogRefused { error: refused.error.into(), storage: refused.storage })?;
+    report.created = claimed;
+    report.ignored.retain(|name| name != FILE && *name != unfinished());
+    Ok((log, records, report))
+}
+
+/// A member's log that was not opened.
+#[derive(Debug)]
+pub struct LogRefused<S> {
+    /// Why.
+    pub error: IdentityError,
+    /// The storage, if nothing in it was changed.
+    pub storage: Option<S>,
+}
+
+/// Checks that the folder is the member's, or makes it so; the latter is true.
+fn claim<S: Storage>(storage: &mut S, expected: &Identity, options: &Options) -> Result<bool, IdentityError> {
     expected.check()?;
-    let claimed = match read_identity(&mut storage)? {
-        Some(found) if found == *expected => false,
-        Some(found) => return Err(IdentityError::Mismatch { found, expected: expected.clone() }),
+    match read_identity(storage)? {
+        Some(found) if found == *expected => Ok(false),
+        Some(found) => Err(IdentityError::Mismatch { found, expected: expected.clone() }),
         None => {
-            check_empty(&mut storage, |name| FileKind::of(name) != FileKind::Other)?;
-            let (log, ..) = Log::open(&mut storage, Options { must_exist: false, ..options.clone() })?;
+            check_empty(storage, |name| FileKind::of(name) != FileKind::Other)?;
+            let (log, ..) = Log::open(&mut *storage, Options { must_exist: false, ..options.clone() })?;
             if log.status().last > Sequence(0) {
                 return Err(IdentityError::Unclaimed { file: segment_name(log.status().generation) });
             }
             drop(log);
-            replace::replace(&mut storage, FILE, encode(expected).as_bytes())?;
-            true
+            replace::replace(storage, FILE, encode(expected).as_bytes())?;
+            Ok(true)
         }
-    };
-    options.must_exist = true;
-    let (log, records, mut report) = Log::open(storage, options)?;
-    report.created = claimed;
-    report.ignored.retain(|name| name != FILE && *name != unfinished());
-    Ok((log, records, report))
+    }
 }
 
 /// Whose folder it is, if it is anybody's.

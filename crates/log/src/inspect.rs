@@ -133,7 +133,7 @@ pub fn inspect<S: Storage>(storage: &mut S, mut tell: impl FnMut(Finding<'_>)) -
     for generation in generations {
         let file = disk.open(segment_name(generation))?;
         let outline = match load(&mut disk, &file, generation, &mut buffer)? {
-            Ok(header) => Ok(tell_segment(&file.name, &buffer, header, &mut summary, &mut tell)),
+            Ok(head) => Ok(tell_segment(&file.name, &buffer, head.header, &mut summary, &mut tell)),
             Err(reason) => {
                 let (problem, fault) = explain(&file.name, reason, &mut summary);
                 tell(Finding::Unreadable { file: &file.name, problem });

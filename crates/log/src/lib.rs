@@ -45,7 +45,9 @@
 //! - Recovery reads a whole segment into memory at a time, and returns all records in memory.
 //! - Space is reserved when a segment is made, so that appending cannot find the disk full. Where the file system
 //!   copies on write it can all the same, and then that is a failure like any other.
-//! - Damage is found and refused here, not healed: that takes peers, of whom this room knows nothing.
+//! - Damage is found and refused here, not healed: that takes peers, of whom this room knows nothing. What can still
+//!   be read, and how a log is cut before the damage and continued, stands in [`salvage`](mod@salvage).
+//! - A segment header has a copy and is written anew from it; [`Report::mended`] says so.
 
 mod batch;
 mod disk;
@@ -61,6 +63,7 @@ pub mod memory;
 mod options;
 mod recovery;
 pub mod replace;
+pub mod salvage;
 mod segment;
 
 mod storage;
@@ -72,9 +75,10 @@ mod walk;
 pub use batch::Append;
 pub use error::{AppendError, Failure, OpenError, Operation};
 pub use folder::{Folder, FolderError};
-pub use format::{Fault, Kind, RecordHeader, SegmentHeader};
+pub use format::{Fault, Kind, NOTE_MAX, RecordHeader, SegmentHeader};
 pub use identity::open_identity;
 pub use log::{Log, Record, Sequence, Status};
 pub use options::Options;
-pub use recovery::{Cut, Report};
+pub use recovery::{Cut, Opened, Refused, Report};
+pub use salvage::{Salvage, salvage};
 pub use storage::Storage;

@@ -12,8 +12,8 @@ use crate::batch::{Append, Encoded, Place};
 use crate::disk::Disk;
 use crate::error::{AppendError, Failure};
 use crate::format::{
-    HEADER_BLOCK, Kind, RECORD_HEADER, RELEASE_RECORD, RESERVED, RecordHeader, SegmentHeader, body_checksum,
-    record_size, segment_name, spare_name,
+    HEADER_BLOCK, Kind, NOTE_MAX, RECORD_HEADER, RELEASE_RECORD, RESERVED, RecordHeader, SegmentHeader, body_checksum,
+    padding, record_size, segment_name, spare_name,
 };
 use crate::options::Options;
 use crate::segment::{Active, Sealed, make_segment, unmade_for_space};
@@ -85,6 +85,8 @@ pub struct Log<S: Storage> {
     pub(crate) spares: Vec<String>,
     /// The next sequence to give out.
     pub(crate) next: u64,
+    /// What the user said of the newest batch, for the marks.
+    pub(crate) note: Vec<u8>,
     pub(crate) failure: Option<Failure>,
 }
 
@@ -95,6 +97,18 @@ impl<S: Storage> Log<S> {
     /// One vectored write and one sync; two small writes more where a segment is full. A batch that does not fit in
     /// what is left of the segment goes to the next; only one that is longer than a segment is written in pieces.
     pub fn append(&mut self, batch: &[Append<'_>]) -> Result<Sequence, AppendError> {
+        let note = self.note.clone();
+        self.append_noted(batch, &note)
+    }
+
+    /// As [`append`](Log::append), with a note of at most [`NOTE_MAX`](crate::NOTE_MAX) bytes that goes into the mark
+    /// behind the batch. If the batch is damaged later, [`salvage`](crate::salvage) may find the note: what the user
+    /// must know of records that it will never read again.
+    ///
+    /// # Panics
+    /// The note is too long.
+    pub fn append_noted(&mut self, batch: &[Append<'_>], note: &[u8]) -> Result<Sequence, AppendError> {
+        assert!(note.len() <= NOTE_MAX, "a note of {} bytes, the limit is {NOTE_MAX}", note.len());
         self.alive()?;
         self.check_lengths(batch)?;
         let mut rest = batch;
@@ -105,6 +119,10 @@ impl<S: Storage> Log<S> {
                 self.roll().map_err(|error| after(error, batch.len() - rest.len()))?;
             }
             let (piece, others) = rest.split_at(self.fitting(rest));
+            if others.is_empty() {
+                // Not before: a mark in the middle of the batch must not speak of all of it.
+                self.note = note.to_vec();
+            }
             self.put(Kind::Data, piece)?;
             rest = others;
         }
@@ -249,17 +267,22 @@ impl<S: Storage> Log<S> {
     pub(crate) fn mark(&mut self) -> Result<(), Failure> {
         let SegmentHeader { generation, salt, .. } = self.active.header;
         let last = self.next - 1;
+        let room = self.active.header.size - self.active.position;
+        let fits = record_size(self.note.len() as u64) <= room;
+        let note: &[u8] = if fits { &self.note } else { &[] };
         let mark = RecordHeader {
             kind: Kind::Mark,
             group: 0,
             sequence: last,
             durable: last,
             generation,
-            length: 0,
+            length: u32::try_from(note.len()).expect("at most NOTE_MAX"),
             previous: self.active.chain,
-            body: body_checksum(salt, &[]),
+            body: body_checksum(salt, &[note]),
         };
-        self.disk.write_at(&self.active.file, self.active.position, &[IoSlice::new(&mark.encode(salt))])
+        let header = mark.encode(salt);
+        let parts = [&header[..], note, padding(note.len())].map(IoSlice::new);
+        self.disk.write_at(&self.active.file, self.active.position, &parts)
     }
 
     /// Goes on in a new segment.

@@ -13,10 +13,10 @@ use crate::format::{FileKind, HEADER_BLOCK, Kind, SegmentHeader, VERSION, segmen
 use crate::load::{Unreadable, load};
 use crate::log::{Log, Record, Sequence};
 use crate::options::Options;
-use crate::segment::{Active, Sealed, make_segment};
+use crate::segment::{Active, Sealed, make_segment, write_header};
 use crate::storage::Storage;
 use crate::verdict::{Extent, Outline, Survey, verdict};
-use crate::walk::{Link, Stop};
+use crate::walk::{Link, Stop, note_at};
 
 /// What opening found and did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,6 +31,8 @@ pub struct Report {
     pub marked: bool,
     /// A torn tail that was cut.
     pub cut: Option<Cut>,
+    /// Segments whose damaged header was written anew from its copy.
+    pub mended: Vec<String>,
     /// Files of the folder that are not the log's; they were left alone.
     pub ignored: Vec<String>,
 }
@@ -56,6 +58,18 @@ impl fmt::Display for Cut {
     }
 }
 
+/// A log that was opened: itself, the records it holds, and what was found and done.
+pub type Opened<S> = (Log<S>, Vec<Record>, Report);
+
+/// A log that was not opened.
+#[derive(Debug)]
+pub struct Refused<S> {
+    /// Why.
+    pub error: OpenError,
+    /// The storage, if nothing in it was changed.
+    pub storage: Option<S>,
+}
+
 /// The files of the folder, by what they are to the log.
 #[derive(Default)]
 struct Listing {
@@ -72,22 +86,58 @@ struct Segment<F> {
     records: Vec<Record>,
     /// Behind this there are only zeros.
     written: u64,
+    /// The note in the mark at its end.
+    note: Vec<u8>,
+    /// The header is damaged and was read from its copy.
+    from_copy: bool,
 }
 
 impl<S: Storage> Log<S> {
     /// Opens the log in a folder, creates it if there is none, and returns what it holds.
     ///
     /// All returned records are durable. Records below the last released sequence may be among them.
-    pub fn open(storage: S, options: Options) -> Result<(Log<S>, Vec<Record>, Report), OpenError> {
-        options.check()?;
+    pub fn open(storage: S, options: Options) -> Result<Opened<S>, OpenError> {
+        Log::open_or_return(storage, options).map_err(|refused| refused.error)
+    }
+
+    /// As [`open`](Log::open), but a log that was refused for what it holds gives the storage back, untouched, for
+    /// [`salvage`](mod@crate::salvage).
+    ///
+    /// # Errors
+    /// As [`open`](Log::open).
+    pub fn open_or_return(storage: S, options: Options) -> Result<Opened<S>, Refused<S>> {
         let mut disk = Disk { storage };
-        let listing = sort(disk.list()?);
-        if listing.segments.is_empty() {
-            return create(disk, options, listing);
+        match survey(&mut disk, &options) {
+            Err(error) => Err(Refused { error, storage: Some(disk.storage) }),
+            Ok(surveyed) => surveyed.open(disk, options).map_err(|error| Refused { error, storage: None }),
         }
-        let segments = read_all(&mut disk, &listing.segments)?;
-        let extent = verdict(&segments.iter().map(|segment| &segment.survey).collect::<Vec<_>>())?;
-        mend(disk, options, listing, segments, extent)
+    }
+}
+
+/// What was found in the folder, judged.
+struct Surveyed<F> {
+    listing: Listing,
+    segments: Vec<Segment<F>>,
+    /// `None` if there is no segment.
+    extent: Option<Extent>,
+}
+
+/// Reads and judges everything; changes nothing.
+fn survey<S: Storage>(disk: &mut Disk<S>, options: &Options) -> Result<Surveyed<S::File>, OpenError> {
+    options.check()?;
+    let listing = sort(disk.list()?);
+    let segments = read_all(disk, &listing.segments)?;
+    let judged = || verdict(&segments.iter().map(|segment| &segment.survey).collect::<Vec<_>>());
+    let extent = if segments.is_empty() { None } else { Some(judged()?) };
+    Ok(Surveyed { listing, segments, extent })
+}
+
+impl<F> Surveyed<F> {
+    fn open<S: Storage<File = F>>(self, disk: Disk<S>, options: Options) -> Result<Opened<S>, OpenError> {
+        match self.extent {
+            None => create(disk, options, self.listing),
+            Some(extent) => mend(disk, options, self.listing, self.segments, extent),
+        }
     }
 }
 
@@ -105,11 +155,7 @@ fn sort(names: Vec<String>) -> Listing {
     listing
 }
 
-fn create<S: Storage>(
-    mut disk: Disk<S>,
-    options: Options,
-    listing: Listing,
-) -> Result<(Log<S>, Vec<Record>, Report), OpenError> {
+fn create<S: Storage>(mut disk: Disk<S>, options: Options, listing: Listing) -> Result<Opened<S>, OpenError> {
     // A spare was a segment once, and the last segment is never released.
     if options.must_exist || !listing.spares.is_empty() {
         return Err(OpenError::Lost);
@@ -126,7 +172,16 @@ fn create<S: Storage>(
         salt: options.salt,
     };
     let active = make_segment(&mut disk, header, None)?;
-    let log = Log { disk, options, sealed: VecDeque::new(), active, spares: Vec::new(), next: 1, failure: None };
+    let log = Log {
+        disk,
+        options,
+        sealed: VecDeque::new(),
+        active,
+        spares: Vec::new(),
+        next: 1,
+        note: Vec::new(),
+        failure: None,
+    };
     let report = Report { created: true, segments: 1, ignored: listing.ignored, ..Report::default() };
     Ok((log, Vec::new(), report))
 }
@@ -155,14 +210,19 @@ fn read_segment<S: Storage>(
 ) -> Result<Segment<S::File>, OpenError> {
     let mut records = Vec::new();
     let mut written = 0;
+    let mut from_copy = false;
+    let mut note = Vec::new();
     let outline = match load(disk, &file, generation, buffer)? {
         Err(Unreadable::Fault(fault)) => Err(fault),
         Err(Unreadable::NotOurs) => return Err(OpenError::NotOurs { file: file.name }),
         Err(Unreadable::Version(version)) => {
             return Err(OpenError::UnknownVersion { file: file.name, version, known: VERSION });
         }
-        Ok(header) => {
+        Ok(head) => {
+            let header = head.header;
+            from_copy = head.from_copy;
             let outline = Outline::of(buffer, header, |link| records.extend(record(link)));
+            note = note_at(buffer, &header, outline.position).unwrap_or_default();
             if outline.stop != Stop::Sealed {
                 let used = buffer.iter().rposition(|&byte| byte != 0).map_or(0, |last| last as u64 + 1);
                 written = used.next_multiple_of(HEADER_BLOCK);
@@ -171,7 +231,7 @@ fn read_segment<S: Storage>(
         }
     };
     let survey = Survey { file: file.name.clone(), generation, outline };
-    Ok(Segment { file, survey, records, written })
+    Ok(Segment { file, survey, records, written, note, from_copy })
 }
 
 fn record(link: &Link<'_>) -> Option<Record> {
@@ -189,13 +249,14 @@ fn mend<S: Storage>(
     listing: Listing,
     mut segments: Vec<Segment<S::File>>,
     extent: Extent,
-) -> Result<(Log<S>, Vec<Record>, Report), OpenError> {
+) -> Result<Opened<S>, OpenError> {
     for premature in segments.drain(extent.end + 1..) {
         disk.remove(&premature.file.name)?;
     }
     for name in &listing.unfinished {
         disk.remove(name)?;
     }
+    let mended = mend_headers(&mut disk, &segments[extent.begin..])?;
     let spares = keep_spares(&mut disk, &options, listing.spares)?;
     let last = segments.pop().expect("the log ends in one of its segments");
     let outline = last.survey.outline.expect("the verdict reads all segments of the log");
@@ -209,6 +270,7 @@ fn mend<S: Storage>(
         last: Sequence(outline.next - 1),
         marked: outline.stop == Stop::Marked,
         cut,
+        mended,
         ignored: listing.ignored,
     };
     let active = Active {
@@ -218,11 +280,22 @@ fn mend<S: Storage>(
         written: last.written,
         chain: outline.chain,
     };
-    let mut log = Log { disk, options, sealed, active, spares, next: outline.next, failure: None };
+    let mut log = Log { disk, options, sealed, active, spares, next: outline.next, note: last.note, failure: None };
     log.recycle(&retired)?;
     log.mark()?;
     let records = segments.into_iter().map(|segment| segment.records).chain([last.records]);
     Ok((log, records.flatten().collect(), report))
+}
+
+/// Writes headers anew that were read from their copies.
+fn mend_headers<S: Storage>(disk: &mut Disk<S>, segments: &[Segment<S::File>]) -> Result<Vec<String>, Failure> {
+    let mut mended = Vec::new();
+    for segment in segments.iter().filter(|segment| segment.from_copy) {
+        let outline = segment.survey.outline.as_ref().expect("a segment with a header has an outline");
+        write_header(disk, &segment.file, outline.header)?;
+        mended.push(segment.file.name.clone());
+    }
+    Ok(mended)
 }
 
 /// A segment that is no longer written. Of one that cannot be read (and was released) the size is not known: 0, so

@@ -5,7 +5,7 @@ use std::io::IoSlice;
 
 use crate::disk::{Disk, Named};
 use crate::error::{Failure, Operation};
-use crate::format::{HEADER_BLOCK, HEADER_BLOCK_LENGTH, SEGMENT_HEADER, SegmentHeader, segment_name, unfinished_name};
+use crate::format::{HEADER_BLOCK, SegmentHeader, segment_name, unfinished_name};
 use crate::storage::Storage;
 
 /// The segment that is being written.
@@ -66,9 +66,12 @@ fn new_file<S: Storage>(disk: &mut Disk<S>, header: SegmentHeader) -> Result<Nam
     }
 }
 
-fn write_header<S: Storage>(disk: &mut Disk<S>, file: &Named<S::File>, header: SegmentHeader) -> Result<(), Failure> {
-    let zeros = [0; HEADER_BLOCK_LENGTH - SEGMENT_HEADER];
-    disk.write_at(file, 0, &[IoSlice::new(&header.encode()), IoSlice::new(&zeros)])?;
+pub(crate) fn write_header<S: Storage>(
+    disk: &mut Disk<S>,
+    file: &Named<S::File>,
+    header: SegmentHeader,
+) -> Result<(), Failure> {
+    disk.write_at(file, 0, &[IoSlice::new(&header.block())])?;
     disk.sync(file)
 }
 

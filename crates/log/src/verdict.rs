@@ -46,6 +46,16 @@ impl Outline {
         Outline { header, position, next, chain, stop, evidence, durable, oldest }
     }
 
+    /// The highest sequence that anything in this segment says was durable.
+    pub(crate) fn durable(&self) -> u64 {
+        self.durable
+    }
+
+    /// The oldest live generation, as far as this segment knows.
+    pub(crate) fn oldest(&self) -> u64 {
+        self.oldest
+    }
+
     /// Whether anything was ever appended to it.
     fn is_lived_in(&self) -> bool {
         self.next > self.header.first || self.evidence.records > 0

@@ -2,8 +2,8 @@
 //! Pure; shared by recovery, which decides, and the inspector, which only tells.
 
 use crate::format::{
-    ALIGNMENT, Fault, HEADER_BLOCK_LENGTH, Kind, RECORD_HEADER_LENGTH, RecordHeader, SegmentHeader, body_checksum,
-    record_size, u64_at,
+    ALIGNMENT, Fault, HEADER_BLOCK_LENGTH, Kind, NOTE_MAX, RECORD_HEADER_LENGTH, RecordHeader, SegmentHeader,
+    body_checksum, record_size, u64_at,
 };
 
 /// How the chain of a segment ends.
@@ -100,6 +100,16 @@ impl<'a> Iterator for Walk<'a> {
             }
         }
     }
+}
+
+/// The note in the mark at this place, if an intact mark stands there.
+pub(crate) fn note_at(bytes: &[u8], header: &SegmentHeader, position: usize) -> Option<Vec<u8>> {
+    let (mark, _) = RecordHeader::decode(bytes, position, header.generation, header.salt)?;
+    let length = mark.length as usize;
+    let begin = position + RECORD_HEADER_LENGTH;
+    let padded = bytes.get(begin..begin.checked_add(length.checked_next_multiple_of(ALIGNMENT)?)?)?;
+    let intact = mark.kind == Kind::Mark && length <= NOTE_MAX && mark.body == body_checksum(header.salt, &[padded]);
+    intact.then(|| padded[..length].to_vec())
 }
 
 /// The generation a release record retires everything before.

@@ -131,14 +131,14 @@ fn a_members_log_opens_for_that_member_only() {
     assert!(records.len() == 1 && !report.created && report.ignored.is_empty());
 
     let refused = open_log(storage.kill(), &member(2), options()).err().unwrap();
-    assert!(matches!(refused, IdentityError::Mismatch { .. }));
+    assert!(matches!(refused.error, IdentityError::Mismatch { .. }));
     let lost = storage.fork();
     lost.lose("00000000000000000001.segment");
     let refused = open_log(lost.kill(), &member(1), options()).err().unwrap();
-    assert!(matches!(refused, IdentityError::Log(OpenError::Lost)));
+    assert!(matches!(refused.error, IdentityError::Log(OpenError::Lost)));
     storage.lose("identity");
     let refused = open_log(storage.kill(), &member(1), options()).err().unwrap();
-    assert!(matches!(refused, IdentityError::Unclaimed { .. }), "a log that was used belongs to somebody");
+    assert!(matches!(refused.error, IdentityError::Unclaimed { .. }), "a log that was used belongs to somebody");
 }
 
 #[test]

@@ -226,7 +226,11 @@ fn files_that_are_not_the_logs_are_left_alone_or_refused() {
     let refused = Log::open(storage.kill(), options()).err().unwrap();
     assert!(matches!(refused, OpenError::NotOurs { file } if file == "00000000000000000002.segment"));
     storage.lose("00000000000000000002.segment");
-    storage.edit("00000000000000000001.segment", |bytes| bytes[8] = 9);
+    storage.edit("00000000000000000001.segment", |bytes| {
+        for copy in [0, 2048] {
+            bytes[copy + 8] = 9;
+        }
+    });
     let refused = Log::open(storage.kill(), options()).err().unwrap();
     assert_eq!(refused.to_string(), "00000000000000000001.segment has format version 9; this program knows version 1");
 }
