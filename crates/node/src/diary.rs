@@ -72,6 +72,8 @@ pub enum DiaryKind {
     ExpiryStorm,
     /// A peer said what no correct member says.
     Unsound,
+    /// Its disk holds something other than what was written to it, or lost it.
+    Damage,
     /// What its disk had lost is back.
     Repaired,
     /// A kind that this version does not know; only ever read, never written.
@@ -81,7 +83,7 @@ pub enum DiaryKind {
 
 impl DiaryKind {
     /// All kinds that are written.
-    pub const ALL: [DiaryKind; 23] = [
+    pub const ALL: [DiaryKind; 24] = [
         DiaryKind::Started,
         DiaryKind::Stopped,
         DiaryKind::Fatal,
@@ -104,6 +106,7 @@ impl DiaryKind {
         DiaryKind::Divergence,
         DiaryKind::ExpiryStorm,
         DiaryKind::Unsound,
+        DiaryKind::Damage,
         DiaryKind::Repaired,
     ];
 
@@ -133,6 +136,7 @@ impl DiaryKind {
             DiaryKind::Divergence => "divergence",
             DiaryKind::ExpiryStorm => "expiry storm",
             DiaryKind::Unsound => "unsound",
+            DiaryKind::Damage => "damage",
             DiaryKind::Repaired => "repaired",
             DiaryKind::Other => "other",
         }

@@ -67,6 +67,12 @@ impl Fold {
         Ok(self.recovered.absorb(write)?)
     }
 
+    /// Where the log ends, as far as it was read.
+    #[must_use]
+    pub fn last(&self) -> LogId {
+        self.recovered.last()
+    }
+
     /// What the log held.
     ///
     /// # Errors

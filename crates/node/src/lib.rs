@@ -49,7 +49,7 @@ pub use message::{Decline, Outcome, PeerMessage, Question};
 pub use options::{Limits, MemberAddress, Options, Timing};
 pub use protocol::{Context, Protocol, ProtocolId};
 pub use raft::{Lane, NodeId};
-pub use record::{decode_record, encode_records};
+pub use record::{Logged, Promise, decode_logged, decode_record, encode_missing, encode_records};
 pub use roster::{MemberEntry, Members};
 pub use shell::diary::read_diary;
 pub use shell::{Fatal, RecoveryError, Running, StartError, start};

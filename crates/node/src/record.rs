@@ -1,17 +1,86 @@
-//! The bytes of one record of the log: a write of the consensus core. It may not know segments or checksums (the
-//! log's own), only what stands inside a record.
+//! The bytes of one record of the log: a write of the consensus core, or the news that something of it was lost. It
+//! may not know segments or checksums (the log's own), only what stands inside a record.
 
 use bytes::Bytes;
-use raft::{Index, LogId, Ticket, Write};
+use raft::{Ballot, Index, LogId, Ticket, Write};
 
 use crate::Batch;
 use crate::codec::{Reader, Writer};
 
 const FORMAT: u8 = 1;
+const MISSING: u8 = 2;
+
+/// What a record of the log says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Logged {
+    /// What the consensus core had written.
+    Write(Write<Batch>),
+    /// This member once acknowledged everything up to here and lost some of it: see [`raft::Recovered::missing`]. Holds
+    /// until its log reaches as far again.
+    Missing(LogId),
+}
+
+/// What this member promised by all that it wrote, as the note in the log's marks tells it: the newest ballot, and
+/// where the log ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Promise {
+    /// The newest ballot.
+    pub ballot: Ballot,
+    /// The last entry of the log.
+    pub last: LogId,
+}
+
+impl Promise {
+    /// Takes in what comes behind.
+    pub fn add(&mut self, write: &Write<Batch>) {
+        if let Some(ballot) = write.ballot {
+            self.ballot = ballot;
+        }
+        let index = Index(write.previous.index.0 + write.append.len() as u64);
+        self.last = LogId::new(write.append.last().map_or(write.previous.term, |entry| entry.term), index);
+    }
+
+    /// As a note.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut writer = Writer::default();
+        writer.ballot(self.ballot);
+        writer.log_id(self.last);
+        writer.finish().concat()
+    }
+
+    /// From a note; `None` if it is none.
+    #[must_use]
+    pub fn decode(note: Bytes) -> Option<Promise> {
+        let mut reader = Reader::new(note);
+        let promise = Promise { ballot: reader.ballot()?, last: reader.log_id()? };
+        reader.end(promise)
+    }
+}
+
+/// Encodes the news that everything up to this entry was once acknowledged, and some of it lost.
+#[must_use]
+pub fn encode_missing(id: LogId) -> Vec<u8> {
+    let mut writer = Writer::default();
+    writer.u8(MISSING);
+    writer.log_id(id);
+    writer.finish().concat()
+}
+
+/// Decodes a record of any kind. `None` if it is none that any version up to this one wrote.
+#[must_use]
+pub fn decode_logged(bytes: Bytes) -> Option<Logged> {
+    if bytes.first() != Some(&MISSING) {
+        return decode_record(bytes).map(Logged::Write);
+    }
+    let mut reader = Reader::new(bytes.slice(1..));
+    let id = reader.log_id()?;
+    reader.end(Logged::Missing(id))
+}
 
 /// Encodes a write as one record or several, each with the part of the write that it holds, in pieces, so that
 /// payloads are lent and not copied. A record holds at most about `bytes_max` of entries, and always at least one. The
-/// ticket is not part of it: it means something only until the next start.
+/// ticket is not part of it: it means something only until the next start. Each carries the ballot, if there is one.
 #[must_use]
 pub fn encode_records(write: Write<Batch>, bytes_max: usize) -> Vec<(Write<Batch>, Vec<Bytes>)> {
     let mut records = Vec::with_capacity(1);
@@ -32,10 +101,10 @@ pub fn encode_records(write: Write<Batch>, bytes_max: usize) -> Vec<(Write<Batch
         let append = rest.append.split_off(fitting);
         let last = rest.append.last().expect("at least one entry fits");
         let previous = LogId::new(last.term, Index(rest.previous.index.0 + fitting as u64));
-        let ticket = rest.ticket;
+        let (ticket, ballot) = (rest.ticket, rest.ballot);
         let record = encode_record(&rest);
         records.push((rest, record));
-        rest = Write { ticket, ballot: None, cut: None, base: None, previous, append };
+        rest = Write { ticket, ballot, cut: None, base: None, previous, append };
     }
 }
 
@@ -73,7 +142,7 @@ pub fn decode_record(bytes: Bytes) -> Option<Write<Batch>> {
 
 #[cfg(test)]
 mod tests {
-    use raft::{Ballot, Body, Entry, Membership, NodeId, Recovered, SnapshotMeta, Term};
+    use raft::{Body, Entry, Membership, NodeId, Recovered, SnapshotMeta, Term};
 
     use super::*;
 

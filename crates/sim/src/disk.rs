@@ -236,7 +236,7 @@ impl Disk {
     ) -> Result<(Recovered<Batch>, State), String> {
         let name = format!("m{}", options.id.0);
         let folders = (self.log_folder.clone(), self.snapshot_folder.clone());
-        let Recovery { writer, snapshots, consensus, state } =
+        let Recovery { writer, snapshots, consensus, state, .. } =
             recover_from(folders.0, folders.1, options, &name, protocols, salt).map_err(|why| why.to_string())?;
         self.writer = Some(writer);
         self.snapshots = Some(snapshots);

@@ -135,6 +135,11 @@ pub enum Event {
         /// Who says so.
         by: NodeId,
     },
+    /// Something is wrong with what this member's disk holds; what was done about it is part of the text.
+    DamageFound {
+        /// What, where, and what follows from it.
+        what: String,
+    },
     /// Hand leadership over, if this member has it.
     StepAside,
     /// Answer everybody who waits; nothing will come after this.

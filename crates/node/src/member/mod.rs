@@ -220,6 +220,7 @@ impl Member {
                 let tag = self.new_tag();
                 self.raft.step(Input::Transfer(tag, None));
             }
+            Event::DamageFound { what } => self.story.note(DiaryKind::Damage, what),
             Event::LogFailed { why } => self.fail(DiaryKind::Fatal, format!("the log failed: {why}")),
             Event::Stop => {
                 self.story.note(DiaryKind::Stopped, "was told to stop".into());

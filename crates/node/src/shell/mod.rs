@@ -5,6 +5,7 @@
 
 mod core;
 pub(crate) mod diary;
+mod healing;
 mod hello;
 pub(crate) mod inbox;
 mod links;
@@ -107,6 +108,7 @@ pub async fn start(options: Options, protocols: Vec<Arc<dyn Protocol>>) -> Resul
     // The upper half of a random number is as random as the whole.
     let salt = u32::try_from(seed >> 32).expect("32 bits are left");
     let recovered = recovery::recover(&options, &own.name, &protocols, salt)?;
+    let findings = recovered.findings;
     let clock = Clock::start();
     let limits = options.limits;
     let patience = options.timing.heartbeat;
@@ -116,6 +118,9 @@ pub async fn start(options: Options, protocols: Vec<Arc<dyn Protocol>>) -> Resul
     let view = View { state, index, term, members };
     let (shelf, pen, orders) = diary::open(&options.data);
     let shared = Shared::new(Inbox::new(limits), view, member.status(), limits, shelf.clone());
+    for what in findings {
+        shared.inbox.post(Event::DamageFound { what });
+    }
     let store = Store::new(recovered.snapshots, shared.clone());
     let links = Links::new(&options, seed, store.clone(), shared.clone());
 

@@ -8,13 +8,13 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use log::{Append, AppendError, Log, Sequence, Storage};
-use raft::{Ballot, Index, Write};
+use raft::{Index, LogId, Write};
 use tracing::warn;
 
 use crate::Batch;
 use crate::handle::Shared;
 use crate::member::Event;
-use crate::record::encode_records;
+use crate::record::{Promise, encode_missing, encode_records};
 
 /// The consensus group of the keyspace; there is only this one so far.
 pub(super) const GROUP: u32 = 0;
@@ -23,27 +23,38 @@ pub(super) const GROUP: u32 = 0;
 ///
 /// A log that begins in the middle is read from a record R on, as if it began behind R's `previous`. That gives the
 /// same result as the whole if (1) what is left holds a record with a base at or behind that place, and a ballot at or
-/// behind the newest before R, and (2) no later record reaches back before it. So every record with a base carries the
-/// ballot too, and for a base at entry C, R is the last record whose `previous` is at or before C: `places` holds just
+/// behind the newest before R, and (2) no later record reaches back before it. Every record carries the ballot, and for a base at entry C, R is the last record whose `previous` is at or before C: `places` holds just
 /// the records that can be that for some C.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Layout {
     /// Strictly increasing in both.
     places: Vec<(Sequence, Index)>,
-    ballot: Ballot,
+    /// What all of it promises together.
+    promise: Promise,
+    /// The newest record that says that something was lost, as long as it is.
+    missing: Option<(Sequence, LogId)>,
 }
 
 impl Layout {
     /// A record was added behind the others.
     pub(super) fn add(&mut self, sequence: Sequence, write: &Write<Batch>) {
-        if let Some(ballot) = write.ballot {
-            self.ballot = ballot;
-        }
+        self.promise.add(write);
+        self.missing = self.missing.filter(|&(_, lost)| self.promise.last < lost);
         let previous = write.previous.index;
         while self.places.last().is_some_and(|&(_, place)| place >= previous) {
             self.places.pop();
         }
         self.places.push((sequence, previous));
+    }
+
+    /// A record was added that says that something was lost.
+    pub(super) fn add_missing(&mut self, sequence: Sequence, lost: LogId) {
+        self.missing = Some((sequence, lost)).filter(|_| self.promise.last < lost);
+    }
+
+    /// What was lost and is not back.
+    pub(super) fn missing(&self) -> Option<LogId> {
+        self.missing.map(|(_, lost)| lost)
     }
 
     /// The record from which the log must be kept, for a log whose base is at `base`.
@@ -123,14 +134,13 @@ impl<S: Storage> LogWriter<S> {
     /// The log's own; after one of them nothing more is written.
     pub fn write(&mut self, batch: Vec<Write<Batch>>) -> Result<(), AppendError> {
         let half = usize::try_from(self.segment_bytes / 2).unwrap_or(usize::MAX);
-        let mut ballot = self.layout.ballot;
+        let mut ballot = self.layout.promise.ballot;
         let mut pieces: Vec<(Write<Batch>, Vec<Bytes>)> = Vec::with_capacity(batch.len());
         let mut bytes = 0;
         for mut write in batch {
             ballot = write.ballot.unwrap_or(ballot);
-            if write.base.is_some() {
-                write.ballot = Some(ballot);
-            }
+            // In every record, so that no damage to one of them makes this member forget what it promised.
+            write.ballot = Some(ballot);
             for piece in encode_records(write, half / 4) {
                 let length: usize = piece.1.iter().map(Bytes::len).sum();
                 if bytes + length > half && !pieces.is_empty() {
@@ -151,7 +161,10 @@ impl<S: Storage> LogWriter<S> {
             pieces.iter().map(|(_, record)| record.iter().map(|part| &part[..]).collect()).collect();
         let appends: Vec<Append<'_>> = parts.iter().map(|parts| Append { group: GROUP, parts }).collect();
         let began = Instant::now();
-        let last = self.log.append(&appends)?;
+        let mut promise = self.layout.promise;
+        pieces.iter().for_each(|(write, _)| promise.add(write));
+        promise.last = promise.last.max(self.layout.missing().unwrap_or_default());
+        let last = self.log.append_noted(&appends, &promise.encode())?;
         self.times.note(u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX));
         let first = last.0 + 1 - pieces.len() as u64;
         for (offset, (write, _)) in pieces.iter().enumerate() {
@@ -166,6 +179,11 @@ impl<S: Storage> LogWriter<S> {
     /// The log's own; after one of them nothing more is written.
     pub fn release(&mut self, base: Index) -> Result<(), AppendError> {
         let Some(keep_from) = self.layout.keep_from(base) else { return Ok(()) };
+        if let Some((_, lost)) = self.layout.missing.filter(|&(at, _)| at < keep_from) {
+            let record = encode_missing(lost);
+            let at = self.log.append(&[Append { group: GROUP, parts: &[&record] }])?;
+            self.layout.add_missing(at, lost);
+        }
         self.log.release(keep_from)?;
         self.layout.forget_before(keep_from);
         Ok(())
@@ -176,7 +194,7 @@ impl<S: Storage> LogWriter<S> {
 mod tests {
     use log::Options;
     use log::memory::MemoryStorage;
-    use raft::{Body, Entry, LogId, Membership, NodeId, Recovered, SnapshotMeta, Term, Ticket};
+    use raft::{Body, Entry, Membership, NodeId, Recovered, SnapshotMeta, Term, Ticket};
 
     use super::*;
     use crate::Fold;
