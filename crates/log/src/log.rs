@@ -159,6 +159,11 @@ impl<S: Storage> Log<S> {
         Ok(self.disk.storage)
     }
 
+    /// The salt that the log has from its beginning.
+    pub fn salt(&self) -> u32 {
+        self.active.header.salt
+    }
+
     /// What the log holds.
     pub fn status(&self) -> Status {
         Status {

@@ -11,6 +11,8 @@ use raft::{Lane, NodeId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use super::acquaintance::MeetError;
+
 const MAGIC: [u8; 4] = *b"CNCL";
 const VERSION: u16 = 1;
 const TEXT_MAX: usize = 512;
@@ -34,8 +36,8 @@ pub(super) struct Hello {
     pub(super) from: NodeId,
     pub(super) to: NodeId,
     pub(super) purpose: Purpose,
-    /// Differs between two starts of the same member; for people who read traffic.
-    pub(super) incarnation: u64,
+    /// The number of the dialler's data folder: see `acquaintance`.
+    pub(super) folder: u64,
 }
 
 /// Why a connection between members did not come about, or ended.
@@ -63,6 +65,11 @@ pub(super) enum HelloError {
         hello.ensemble, hello.from.0, hello.ensemble_id
     )]
     OtherEnsemble { hello: Hello, own: u64 },
+    #[error(
+        "member {} is not who it was: {why}. If its disk was lost, remove it and add a new member with a new id",
+        from.0
+    )]
+    NotItself { from: NodeId, why: MeetError },
     #[error("this member belongs to the ensemble no more, it says: {0}")]
     Expelled(String),
     #[error("it refused: {0}")]
@@ -79,7 +86,7 @@ impl Hello {
             Purpose::Lane(Lane::Bulk) => 1,
             Purpose::Snapshot => 2,
         });
-        for number in [self.from.0, self.to.0, self.incarnation, self.ensemble_id] {
+        for number in [self.from.0, self.to.0, self.folder, self.ensemble_id] {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
         put_text(&mut bytes, &self.ensemble);
@@ -111,10 +118,10 @@ impl Hello {
         };
         let from = NodeId(stream.read_u64_le().await?);
         let to = NodeId(stream.read_u64_le().await?);
-        let incarnation = stream.read_u64_le().await?;
+        let folder = stream.read_u64_le().await?;
         let ensemble_id = stream.read_u64_le().await?;
         let ensemble = get_text(stream).await?;
-        Ok(Hello { ensemble, ensemble_id, from, to, purpose, incarnation })
+        Ok(Hello { ensemble, ensemble_id, from, to, purpose, folder })
     }
 
     /// Answers a greeting with a welcome.

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::{Buf, Bytes, BytesMut};
+use log::Folder;
 use raft::{Lane, NodeId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -21,6 +22,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 use tracing::{debug, info, warn};
 
+use super::acquaintance::Acquaintances;
 use super::hello::{Hello, HelloError, Purpose};
 use super::transfer::Store;
 use crate::handle::Shared;
@@ -51,7 +53,9 @@ const FAREWELL: Duration = Duration::from_secs(1);
 pub(super) struct Links {
     own: NodeId,
     ensemble: String,
-    incarnation: u64,
+    /// The number of this member's own data folder.
+    folder: u64,
+    acquaintances: Mutex<Acquaintances<Folder>>,
     /// Where the configuration says that members are: tried when they are not where the ensemble knows them.
     hints: BTreeMap<NodeId, String>,
     circle: ArcSwap<Circle>,
@@ -116,12 +120,19 @@ struct Queue {
 }
 
 impl Links {
-    pub(super) fn new(options: &Options, incarnation: u64, store: Store, shared: Arc<Shared>) -> Arc<Links> {
+    pub(super) fn new(
+        options: &Options,
+        folder: u64,
+        acquaintances: Acquaintances<Folder>,
+        store: Store,
+        shared: Arc<Shared>,
+    ) -> Arc<Links> {
         let others = options.members.iter().filter(|member| member.id != options.id);
         Arc::new(Links {
             own: options.id,
             ensemble: options.ensemble.clone(),
-            incarnation,
+            folder,
+            acquaintances: Mutex::new(acquaintances),
             hints: others.map(|member| (member.id, member.peer.clone())).collect(),
             circle: ArcSwap::default(),
             dialling: Mutex::default(),
@@ -294,7 +305,13 @@ impl Links {
             return Err(HelloError::OtherEnsemble { hello, own: circle.ensemble_id });
         }
         match circle.peers.get(&hello.from) {
-            Some(peer) => Ok((peer.clone(), hello.purpose)),
+            Some(peer) => {
+                let mut acquaintances = self.acquaintances.lock().expect("no holder of the acquaintances panics");
+                match acquaintances.meet(hello.from, hello.folder) {
+                    Ok(()) => Ok((peer.clone(), hello.purpose)),
+                    Err(why) => Err(HelloError::NotItself { from: hello.from, why }),
+                }
+            }
             None if hello.from.0 <= circle.last_id => Err(HelloError::Removed(hello)),
             None => Err(HelloError::NotAMember(hello)),
         }
@@ -354,7 +371,7 @@ impl Links {
             from: self.own,
             to: peer.address.id,
             purpose,
-            incarnation: self.incarnation,
+            folder: self.folder,
         };
         timeout(HELLO_WITHIN, hello.send(&mut stream)).await.map_err(|_| HelloError::Late)??;
         Ok(stream)

@@ -3,6 +3,7 @@
 //! One core thread runs the member, one log thread writes its records, and everything that waits for a socket is a
 //! task on the caller's tokio runtime.
 
+mod acquaintance;
 mod core;
 pub(crate) mod diary;
 mod healing;
@@ -118,11 +119,13 @@ pub async fn start(options: Options, protocols: Vec<Arc<dyn Protocol>>) -> Resul
     let view = View { state, index, term, members };
     let (shelf, pen, orders) = diary::open(&options.data);
     let shared = Shared::new(Inbox::new(limits), view, member.status(), limits, shelf.clone());
-    for what in findings {
+    let (acquaintances, problem) = recovery::peers_folder(&options)?;
+    for what in findings.into_iter().chain(problem) {
         shared.inbox.post(Event::DamageFound { what });
     }
     let store = Store::new(recovered.snapshots, shared.clone());
-    let links = Links::new(&options, seed, store.clone(), shared.clone());
+    let folder = recovered.writer.folder_number(&options);
+    let links = Links::new(&options, folder, acquaintances, store.clone(), shared.clone());
 
     let mut tasks = JoinSet::new();
     links.follow(&tokio::runtime::Handle::current(), &member.peers());

@@ -11,6 +11,7 @@ use raft::{Index, Recovered, SnapshotMeta};
 use state::{State, TableSpec};
 use tracing::{info, warn};
 
+use super::acquaintance::Acquaintances;
 use super::healing::{self, Damage};
 use super::snapshots::Snapshots;
 use super::writer::{GROUP, Layout, LogWriter};
@@ -21,6 +22,8 @@ use crate::{Batch, Fold, Options, Protocol};
 const LOG_FOLDER: &str = "log";
 /// The folder of the snapshots within the data folder.
 const SNAPSHOT_FOLDER: &str = "snapshots";
+/// The folder of what is known of the peers' folders.
+const PEERS_FOLDER: &str = "peers";
 
 /// Why a data folder cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +52,14 @@ pub enum RecoveryError {
     /// The snapshots cannot be read.
     #[error("snapshot folder {}: {source}", folder.display())]
     Snapshots {
+        /// The folder.
+        folder: PathBuf,
+        /// What is wrong.
+        source: io::Error,
+    },
+    /// What is known of the peers cannot be read.
+    #[error("peers folder {}: {source}", folder.display())]
+    Peers {
         /// The folder.
         folder: PathBuf,
         /// What is wrong.
@@ -132,6 +143,13 @@ pub fn recover_from<S: Storage>(
     consensus.missing = layout.missing();
     let writer = LogWriter { log, layout, segment_bytes: options.limits.segment_bytes, times: Arc::default() };
     Ok(Recovery { writer, snapshots, consensus, state, findings })
+}
+
+/// Opens what is known of the peers' data folders, with what was wrong with it.
+pub(super) fn peers_folder(options: &Options) -> Result<(Acquaintances<Folder>, Option<String>), RecoveryError> {
+    let folder = options.data.join(PEERS_FOLDER);
+    let opened = Acquaintances::open(Folder::open(&folder)?);
+    opened.map_err(|source| RecoveryError::Peers { folder, source })
 }
 
 type Found = Option<(SnapshotMeta, State)>;

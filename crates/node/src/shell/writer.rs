@@ -11,10 +11,10 @@ use log::{Append, AppendError, Log, Sequence, Storage};
 use raft::{Index, LogId, Write};
 use tracing::warn;
 
-use crate::Batch;
 use crate::handle::Shared;
 use crate::member::Event;
 use crate::record::{Promise, encode_missing, encode_records};
+use crate::{Batch, Options};
 
 /// The consensus group of the keyspace; there is only this one so far.
 pub(super) const GROUP: u32 = 0;
@@ -107,6 +107,14 @@ impl<S: Storage> LogWriter<S> {
         self.times.clone()
     }
 
+    /// The random number that this data folder has from its beginning, by which peers tell it from any other that comes
+    /// under the same id. Made of the log's salt, which is in every segment and survives every repair.
+    pub(super) fn folder_number(&self, options: &Options) -> u64 {
+        let salt = self.log.salt().to_le_bytes();
+        let named = crc32c::crc32c_append(crc32c::crc32c(options.ensemble.as_bytes()), &options.id.0.to_le_bytes());
+        u64::from(crc32c::crc32c_append(named, &salt)) << 32 | u64::from(crc32c::crc32c_append(!named, &salt))
+    }
+
     /// Works until there is nobody left to work for, or the log fails for good.
     pub(super) fn run(mut self, writes: &Receiver<Write<Batch>>, shared: &Arc<Shared>) {
         while let Ok(first) = writes.recv() {
@@ -192,7 +200,6 @@ impl<S: Storage> LogWriter<S> {
 
 #[cfg(test)]
 mod tests {
-    use log::Options;
     use log::memory::MemoryStorage;
     use raft::{Body, Entry, Membership, NodeId, Recovered, SnapshotMeta, Term, Ticket};
 
@@ -203,7 +210,7 @@ mod tests {
     const SEGMENT: u64 = 64 * 1024;
 
     fn open(storage: MemoryStorage) -> (LogWriter<MemoryStorage>, Recovered<Batch>) {
-        let options = Options { segment_size: SEGMENT, ..Options::default() };
+        let options = log::Options { segment_size: SEGMENT, ..log::Options::default() };
         let (log, records, _) = Log::open(storage, options).expect("the log opens");
         let mut layout = Layout::default();
         let mut fold = Fold::new(Membership::default());
