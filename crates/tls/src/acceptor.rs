@@ -27,6 +27,12 @@ pub struct Acceptor {
     current: Mutex<Current>,
 }
 
+impl std::fmt::Debug for Acceptor {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Acceptor").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
 struct Current {
     config: Arc<ServerConfig>,
     /// What the files looked like when they were last read, well or not.

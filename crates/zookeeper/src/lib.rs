@@ -24,9 +24,11 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that unwraps nothing has failed"))]
 
 mod identity;
+mod members;
 mod options;
 mod path;
 mod prepare;
+mod quota;
 mod read;
 mod serve;
 mod tables;
@@ -35,4 +37,4 @@ mod wire;
 
 pub use options::{Options, Rules};
 pub use prepare::{PROTOCOL, ZooKeeper};
-pub use serve::serve;
+pub use serve::{Reports, Service, serve};

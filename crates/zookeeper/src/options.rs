@@ -1,6 +1,7 @@
 //! What can be set. Every bound of the front end has its knob here, with the name that errors and logs mention.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What the leader decides by: must be the same on all members.
@@ -8,16 +9,18 @@ use std::time::Duration;
 pub struct Rules {
     /// Whether nodes may have a time to live (`extendedTypesEnabled` of the real server). On by default.
     pub extended_types: bool,
+    /// Whether what goes beyond a hard quota is refused (`enforceQuota`). Off by default, as in the real server.
+    pub enforce_quotas: bool,
 }
 
 impl Default for Rules {
     fn default() -> Self {
-        Rules { extended_types: true }
+        Rules { extended_types: true, enforce_quotas: false }
     }
 }
 
 /// What one member's front end goes by.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// The unit of the session bounds and of `tickTime` in reports. 2 s by default.
     pub tick: Duration,
@@ -52,6 +55,24 @@ pub struct Options {
     pub words: BTreeSet<String>,
     /// `user:hash` of who may do anything (`DigestAuthenticationProvider.superDigest`). Nobody by default.
     pub super_digest: Option<String>,
+    /// The subject of a client's certificate who may do anything (`X509AuthenticationProvider.superUser`). Nobody by
+    /// default.
+    pub super_x509: Option<String>,
+    /// The user who may do anything once proven by SASL (`superUser`). Nobody by default.
+    pub super_sasl: Option<String>,
+    /// Passwords of those who may prove themselves by SASL's DIGEST-MD5, by user (a `Server` section of JAAS). Without
+    /// any, SASL is not spoken. Nobody by default.
+    pub sasl_users: BTreeMap<String, String>,
+    /// Whether every read first makes sure that it sees all that was written before it was asked, wherever that was.
+    /// Costs a round among the members, shared by all reads of the moment. Off by default, as in the real server.
+    pub linearizable_reads: bool,
+    /// Bytes of one answer that lists children. Larger ones are refused (MarshallingError) and logged: clients take a
+    /// larger frame for a broken connection, come back, and ask again. As `packet_limit` if not set.
+    pub list_bytes: Option<usize>,
+    /// Encrypts connections: those of a port of its own, and with `tls_on_plain_port` on the plain port as well.
+    pub tls: Option<Arc<tls::Acceptor>>,
+    /// Whether the plain port takes encrypted connections, too (`client.portUnification`). Off by default.
+    pub tls_on_plain_port: bool,
     /// Where the member keeps its data, for reports only (`dataDir`).
     pub data_folder: String,
 }
@@ -73,6 +94,13 @@ impl Default for Options {
             container_check: Duration::from_secs(60),
             words: crate::serve::WORDS.iter().map(|&word| word.to_owned()).collect(),
             super_digest: None,
+            super_x509: None,
+            super_sasl: None,
+            sasl_users: BTreeMap::new(),
+            linearizable_reads: false,
+            list_bytes: None,
+            tls: None,
+            tls_on_plain_port: false,
             data_folder: String::new(),
         }
     }

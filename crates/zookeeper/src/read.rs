@@ -94,15 +94,17 @@ impl<'a> Desk<'a> {
         Ok(reply.finish())
     }
 
-    /// multiRead: each result by itself; a failure is one of the results.
-    pub(crate) fn multi(self, body: &[u8]) -> Result<Bytes, Code> {
-        let Operations(operations) = Operations::read(&mut Reader::new(body))?;
+    /// multiRead: each result by itself; a failure is one of the results. One that holds no read at all is refused
+    /// with an empty list of results, one that cannot be read with nothing.
+    pub(crate) fn multi(self, body: &[u8]) -> Result<Bytes, (Code, Bytes)> {
+        let operations = Operations::read(&mut Reader::new(body));
+        let Operations(operations) = operations.map_err(|malformed| (malformed.into(), Bytes::new()))?;
         let mut reply = MultiReply::new();
         for operation in &operations {
             let read = match operation {
                 Operation::GetData(path) => self.data(path).map(|record| (OpCode::GetData, record)),
                 Operation::GetChildren(path) => self.children(path).map(|record| (OpCode::GetChildren, record)),
-                _ => return Err(Code::MarshallingError),
+                _ => return Err((Code::MarshallingError, MultiReply::new().finish())),
             };
             match read {
                 Ok((opcode, record)) => {
@@ -116,7 +118,7 @@ impl<'a> Desk<'a> {
 
     fn write_data(self, path: &str, reply: &mut Writer) -> Result<(), Code> {
         let node = self.node(path, permission::READ)?;
-        reply.buffer(node.value.data);
+        reply.buffer(self.tree().data(path, &node).as_deref());
         self.tree().stat(path, &node).write(reply);
         Ok(())
     }

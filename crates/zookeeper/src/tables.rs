@@ -1,4 +1,4 @@
-//! What the tree of nodes looks like in tables: five tables, their rows, and how a node's numbers follow from them.
+//! What the tree of nodes looks like in tables: six tables, their rows, and how a node's numbers follow from them.
 //!
 //! | table    | key                           | row                                             | absent means              |
 //! |----------|-------------------------------|-------------------------------------------------|---------------------------|
@@ -6,6 +6,7 @@
 //! | children | path                          | creations ever, children now                    | never had a child         |
 //! | access   | path                          | version, list                                   | everybody may do anything |
 //! | passing  | path                          | nothing                                         | the node stays            |
+//! | quotas   | path                          | nodes and bytes in use                          | nothing is counted        |
 //! | sessions | id, big-endian                | timeout, password                               | no such session           |
 //!
 //! The rest of a node's numbers are the rows' own: its transactions are the revisions of its row, its version the
@@ -13,6 +14,8 @@
 //! session's row is put only when a connection takes the session over, so its revision names that connection.
 //!
 //! It reads rows and lays them out; it decides nothing.
+
+use std::borrow::Cow;
 
 use state::{History, LeaseId, Row, State, TableId, TableSpec};
 
@@ -30,14 +33,18 @@ pub(crate) const SESSIONS: TableId = TableId(0x23);
 /// Nodes that go by themselves one day, apart from those of sessions, so that they are found without a search.
 pub(crate) const PASSING: TableId = TableId(0x24);
 
+/// What subtrees with a quota use.
+pub(crate) const QUOTAS: TableId = TableId(0x25);
+
 /// Watches need to know what happened, not what was; only who may hear of it is asked of the past, so access lists,
 /// which are few, keep theirs.
-pub(crate) static SPECS: [TableSpec; 5] = [
+pub(crate) static SPECS: [TableSpec; 6] = [
     TableSpec { id: NODES, name: "zookeeper nodes", history: History::EventsOnly },
     TableSpec { id: CHILDREN, name: "zookeeper children", history: History::EventsOnly },
     TableSpec { id: ACCESS, name: "zookeeper access", history: History::Kept },
     TableSpec { id: SESSIONS, name: "zookeeper sessions", history: History::EventsOnly },
     TableSpec { id: PASSING, name: "zookeeper passing nodes", history: History::EventsOnly },
+    TableSpec { id: QUOTAS, name: "zookeeper quotas", history: History::EventsOnly },
 ];
 
 /// Why a node may go by itself, apart from its session's end.
@@ -263,7 +270,7 @@ impl<'a> Tree<'a> {
     }
 
     /// All numbers of a node.
-    pub(crate) fn stat(self, path: &str, node: &Node<'_>) -> Stat {
+    pub(crate) fn stat(self, path: &str, node: &Node<'a>) -> Stat {
         let children = self.children(path);
         Stat {
             created_zxid: if node.built_in { 0 } else { zxid(node.row.created()) },
@@ -274,9 +281,17 @@ impl<'a> Tree<'a> {
             children_version: children.version(),
             access_version: self.access(path).map_or(0, |access| access.version),
             ephemeral_owner: node.owner().0,
-            data_length: node.value.data.map_or(0, |data| i32::try_from(data.len()).unwrap_or(i32::MAX)),
+            data_length: self.data(path, node).map_or(0, |data| i32::try_from(data.len()).unwrap_or(i32::MAX)),
             children: children.count.cast_signed(),
             children_zxid: zxid(self.children_modified(path, node)),
+        }
+    }
+
+    /// A node's data as clients see it: what a subtree uses is counted apart, and shown in a node of its own.
+    pub(crate) fn data(self, path: &str, node: &Node<'a>) -> Option<Cow<'a, [u8]>> {
+        match crate::quota::shown_at(path).and_then(|subject| self.usage(subject)) {
+            Some(usage) => Some(Cow::Owned(usage.text().into_bytes())),
+            None => node.value.data.map(Cow::Borrowed),
         }
     }
 

@@ -131,12 +131,12 @@ fn request(steps: &[Step], at: usize) -> &Request {
     }
 }
 
-/// The zxid of a session's replies never goes back. Authentication names none, events of the real server neither.
+/// The zxid of a session's replies never goes back. Some answers name none.
 fn goes_back(session: usize, heard: &[(usize, Heard)]) -> Option<String> {
     let mut newest = 0;
     for (step, heard) in heard {
         let Heard::Reply(_, frame) = heard else { continue };
-        if frame.xid == -4 {
+        if frame.xid == -4 || frame.zxid == -1 {
             continue;
         }
         if frame.zxid < newest {
@@ -154,8 +154,12 @@ fn shown(steps: &[Step], heard: Option<&Heard>) -> String {
     match heard {
         None => "nothing".to_owned(),
         Some(Heard::Reply(step, frame)) => {
-            let tokens = tokens(request(steps, *step), frame);
-            format!("step {step}: xid {}, code {}, zxid {:#x}, {tokens:?}", frame.xid, frame.code, frame.zxid)
+            let request = request(steps, *step);
+            let tokens = tokens(request, frame);
+            format!(
+                "{request:?}, step {step}: xid {}, code {}, zxid {:#x}, {tokens:?}",
+                frame.xid, frame.code, frame.zxid
+            )
         }
         Some(Heard::Event(frame)) => format!("an event {:?}", event_tokens(frame)),
         Some(Heard::Closed) => "the connection is closed".to_owned(),

@@ -101,7 +101,7 @@ fn continues(steps: &[Step], at: usize) -> bool {
 /// Whether a step is answered at once, whatever was asked before it.
 fn stands_alone(step: &Step) -> bool {
     match &step.deed {
-        Deed::Return | Deed::Ask(Request::Authenticate { .. }) => true,
+        Deed::Return | Deed::Ask(Request::Authenticate { .. } | Request::Broken { .. }) => true,
         Deed::Ask(_) => false,
     }
 }

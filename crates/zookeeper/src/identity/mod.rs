@@ -2,12 +2,15 @@
 
 mod address;
 mod digest;
+mod md5;
+mod sasl;
 
 use std::collections::BTreeSet;
 
 use crate::wire::{Access, Code, Identity};
 
 pub(crate) use digest::digest_identity;
+pub(crate) use sasl::{Exchange, SASL, Step};
 
 /// The scheme of everybody.
 pub(crate) const WORLD: &str = "world";
@@ -17,6 +20,8 @@ pub(crate) const DIGEST: &str = "digest";
 pub(crate) const IP: &str = "ip";
 /// The scheme of those who may do anything.
 pub(crate) const SUPER: &str = "super";
+/// The scheme of the subject of a client's certificate.
+pub(crate) const X509: &str = "x509";
 /// In a list that a client sends: all identities it has proven.
 const AUTH: &str = "auth";
 const ANYONE: &str = "anyone";
@@ -62,7 +67,7 @@ pub(crate) fn resolve(sent: &[Access], identities: &[Identity]) -> Result<Vec<Ac
         match scheme.as_str() {
             WORLD if id == ANYONE => resolved.push(access.clone()),
             AUTH => {
-                let proven = identities.iter().filter(|identity| identity.scheme == DIGEST);
+                let proven = identities.iter().filter(|identity| proves(&identity.scheme));
                 resolved.extend(
                     proven.map(|identity| Access { permissions: access.permissions, identity: identity.clone() }),
                 );
@@ -70,6 +75,9 @@ pub(crate) fn resolve(sent: &[Access], identities: &[Identity]) -> Result<Vec<Ac
                     return Err(Code::InvalidAcl);
                 }
             }
+            // An unknown name may be known tomorrow; what is no name of a subject never is.
+            X509 if id.contains('=') => resolved.push(access.clone()),
+            SASL if !id.is_empty() => resolved.push(access.clone()),
             DIGEST if digest::is_valid_id(id) => resolved.push(access.clone()),
             IP if address::is_valid_pattern(id) => resolved.push(access.clone()),
             _ => return Err(Code::InvalidAcl),
@@ -80,6 +88,11 @@ pub(crate) fn resolve(sent: &[Access], identities: &[Identity]) -> Result<Vec<Ac
         }
     }
     if resolved.is_empty() { Err(Code::InvalidAcl) } else { Ok(resolved) }
+}
+
+/// Whether an identity of this scheme was proven by its owner: an address is not, and nobody stands for `super`.
+fn proves(scheme: &str) -> bool {
+    matches!(scheme, DIGEST | X509 | SASL)
 }
 
 /// The list as somebody sees it who may read but not administer it: without the hashes of passwords.

@@ -2,9 +2,10 @@
 
 use state::{LeaseId, Transaction};
 
-use super::Pen;
 use super::create::put_children;
+use super::{Pen, quota};
 use crate::path;
+use crate::quota::Usage;
 use crate::tables::{ACCESS, CHILDREN, Children, Kind, NODES, NodeValue, PASSING, Tree};
 use crate::wire::{Code, PathWithNumber, SetDataRequest, Stat, permission};
 
@@ -15,13 +16,16 @@ impl Pen<'_, '_> {
         let node = self.tree().node(path).ok_or(Code::NoNode)?;
         let (present, owner) = (node.version(), node.owner());
         let NodeValue { created_time, kind, .. } = node.value;
+        let more = Usage { count: 0, bytes: quota::bytes(request.data) - quota::bytes(node.value.data) };
         self.permit(path, permission::WRITE)?;
+        self.require_quota(path, more)?;
         require_version(request.version, present)?;
 
         let modified_time = self.transaction.time_milliseconds();
         let value = NodeValue { created_time, modified_time, kind, data: request.data };
         let key = path::node_key(path).expect("a valid path has a slash");
         self.transaction.put_parts(NODES, &key, &[&value.head(), request.data.unwrap_or_default()], owner);
+        quota::note_put(self.transaction, path, more);
         let tree = self.tree();
         let node = tree.node(path).expect("it was put just now");
         Ok(tree.stat(path, &node))
@@ -78,6 +82,10 @@ fn require_version(wanted: i32, present: i32) -> Result<(), Code> {
 pub(super) fn remove(transaction: &mut Transaction<'_>, path: &str) {
     let (parent, _) = path::split(path).expect("only the root has no parent, and it is never deleted");
     let key = path::node_key(path).expect("what has a parent has a key");
+    let row = transaction.state().get(NODES, &key).cloned();
+    if let Some(row) = row {
+        quota::note_removal(transaction, path, &NodeValue::parse(row.value()));
+    }
     // The node first, its parent's counters last: watchers hear of them in this order.
     let was_there = transaction.delete(NODES, &key);
     assert!(was_there, "only nodes that were found are deleted");

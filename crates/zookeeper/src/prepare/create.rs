@@ -2,9 +2,10 @@
 
 use state::LeaseId;
 
-use super::Pen;
+use super::{Pen, quota};
 use crate::identity;
 use crate::path;
+use crate::quota::Usage;
 use crate::tables::{CHILDREN, Children, Kind, NODES, NodeValue, PASSING};
 use crate::wire::{Access, Code, CreateRequest, Mode, OpCode, Stat, permission};
 
@@ -54,6 +55,7 @@ impl Pen<'_, '_> {
         if parent_is_ephemeral {
             return Err(Code::NoChildrenForEphemerals);
         }
+        self.require_quota(&path, Usage { count: 1, bytes: quota::bytes(request.data) })?;
         let is_ephemeral = mode.ephemeral && kind == Kind::Plain;
         let owner = if is_ephemeral { self.session } else { LeaseId::NONE };
         Ok(self.put_new(NewNode { parent, path, data: request.data, kind, owner, access }))
@@ -88,6 +90,7 @@ impl Pen<'_, '_> {
             self.transaction.put(PASSING, path.as_bytes(), &[], LeaseId::NONE);
         }
         self.put_first_access(&path, access);
+        quota::note_put(self.transaction, &path, Usage { count: 1, bytes: quota::bytes(data) });
         let Children { creations, count } = self.tree().children(parent);
         self.put_children(parent, Children { creations: creations.wrapping_add(1), count: count + 1 });
 

@@ -10,6 +10,7 @@ const OPEN: i32 = 1;
 const RESUME: i32 = 2;
 const OPERATE: i32 = 3;
 const SWEEP: i32 = 4;
+const CONFIGURE: i32 = 5;
 
 /// A connection's hold on a session: worth something until another connection takes the session over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +38,11 @@ pub(crate) enum Request<'a> {
         /// The client's record.
         body: &'a [u8],
     },
+    /// Write the ensemble's members down where clients read them.
+    Configure {
+        /// One line for each member.
+        lines: String,
+    },
     /// Delete a container or a node with a time to live, if it is as old and as empty as it was found.
     Sweep {
         path: String,
@@ -63,6 +69,9 @@ impl<'a> Request<'a> {
                 }
                 writer.raw(body);
             }
+            Request::Configure { lines } => {
+                writer.int(CONFIGURE).string(lines);
+            }
             Request::Sweep { path, revision } => {
                 writer.int(SWEEP).long(revision.cast_signed()).string(path);
             }
@@ -88,6 +97,7 @@ impl<'a> Request<'a> {
                 identities: reader.vector(Identity::MIN_BYTES, Identity::read)?,
                 body: reader.rest(),
             },
+            CONFIGURE => Request::Configure { lines: reader.string()?.into_owned() },
             SWEEP => Request::Sweep { revision: reader.long()?.cast_unsigned(), path: reader.string()?.into_owned() },
             value => return Err(Malformed::Unknown { what: "request", value }),
         })

@@ -9,6 +9,7 @@ mod change;
 mod create;
 mod envelope;
 mod multi;
+mod quota;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -93,6 +94,10 @@ impl ZooKeeper {
                 let opcode = OpCode::from_number(opcode).ok_or(Code::Unimplemented)?;
                 let mut pen = Pen { transaction, rules: &self.rules, session: hold.session, identities: &identities };
                 pen.operate(opcode, body)
+            }
+            Request::Configure { lines } => {
+                session::put_members(transaction, &lines);
+                Ok(Bytes::new())
             }
             Request::Sweep { path, revision } => {
                 let mut pen = Pen { transaction, rules: &self.rules, session: LeaseId::NONE, identities: &[] };

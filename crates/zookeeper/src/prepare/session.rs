@@ -6,8 +6,9 @@ use state::{LeaseId, Transaction};
 
 use super::change::{put_built_in, remove};
 use super::{Attached, Hold, PROTOCOL};
+use crate::members;
 use crate::path;
-use crate::tables::{ACCESS, AccessList, NODES, SESSIONS, Session, Tree, session_key};
+use crate::tables::{ACCESS, AccessList, Kind, NODES, NodeValue, SESSIONS, Session, Tree, session_key};
 use crate::wire::{Access, Code, permission};
 
 /// Opens a session.
@@ -56,6 +57,22 @@ pub(super) fn close(transaction: &mut Transaction<'_>, id: LeaseId) {
     }
     transaction.delete(SESSIONS, &session_key(id));
     transaction.revoke(id);
+}
+
+/// Writes the ensemble's members down where clients read them, if that is not what stands there already.
+pub(super) fn put_members(transaction: &mut Transaction<'_>, lines: &str) {
+    let tree = Tree(transaction.state());
+    let Some(node) = tree.node(path::CONFIG) else { return };
+    let present = String::from_utf8_lossy(node.value.data.unwrap_or_default()).into_owned();
+    let created_time = node.value.created_time;
+    if members::lines_of(&present) == lines {
+        return;
+    }
+    let text = members::text(lines, transaction.revision());
+    let modified_time = transaction.time_milliseconds();
+    let value = NodeValue { created_time, modified_time, kind: Kind::Plain, data: Some(text.as_bytes()) };
+    let key = path::node_key(path::CONFIG).expect("the path has a slash");
+    transaction.put_parts(NODES, &key, &[&value.head(), text.as_bytes()], LeaseId::NONE);
 }
 
 fn put_session(transaction: &mut Transaction<'_>, id: LeaseId, session: Session) -> Attached {

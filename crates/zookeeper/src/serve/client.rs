@@ -8,8 +8,8 @@
 //! *r* wait until the answer has left.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -20,7 +20,7 @@ use tracing::{debug, info};
 use super::front::{Front, Guest, Place};
 use super::handshake::{Established, Stream, keep_hold};
 use super::pulse::Pulse;
-use crate::identity;
+use crate::identity::{self, Exchange, Step};
 use crate::prepare::{Decision, Hold, PROTOCOL, Request};
 use crate::watch::{Order, Watches, may_hear};
 use crate::wire::{
@@ -50,6 +50,8 @@ pub(super) enum Stage {
     Decided { opcode: OpCode, pending: Pending<Reply> },
     /// A state that holds everything that was committed when the client asked.
     Synced { path: String, pending: Pending<Arc<View>> },
+    /// The same, and then it reads.
+    Barred { opcode: OpCode, body: Bytes, identities: Arc<[Identity]>, pending: Pending<Arc<View>> },
     /// Only its turn.
     Read { opcode: OpCode, body: Bytes, identities: Arc<[Identity]> },
     /// Its turn to be refused; with some refusals the connection ends.
@@ -69,12 +71,13 @@ pub(super) struct Client {
     pub(super) hold: Hold,
     stream: Stream,
     pub(super) mailbox: Mailbox,
-    pub(super) watches: Watches,
     /// Watched paths as the counters of the front end have them.
     counted_watches: usize,
     /// A delivery that is newer than the answers that left so far allow.
     pub(super) held: Option<Delivery>,
     pub(super) identities: Arc<[Identity]>,
+    /// A proof of identity that is under way.
+    exchange: Option<Exchange>,
     pub(super) queue: VecDeque<Waiting>,
     queued_bytes: usize,
     /// Reads in the queue.
@@ -89,11 +92,22 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(front: Arc<Front>, place: Place, established: Established, out: BytesMut) -> Client {
+    pub(super) fn new(
+        front: Arc<Front>,
+        place: Place,
+        established: Established,
+        peer: Option<&tls::Peer>,
+        out: BytesMut,
+    ) -> Client {
         let Established { attached, stream, zxid } = established;
         let address = place.guest.peer.ip().to_canonical().to_string();
         place.guest.session.store(attached.hold.session.0, Ordering::Relaxed);
+        place.guest.timeout.store(attached.timeout_milliseconds.into(), Ordering::Relaxed);
         front.handle.touch(attached.hold.session);
+        let mut identities = vec![Identity::new(identity::IP, &address)];
+        if let Some(tls::Peer { subject, .. }) = peer {
+            identities.extend(front.identities_of(Identity::new(identity::X509, subject)));
+        }
         let mailbox = front.handle.mailbox();
         let is_held = keep_hold(&front, &mailbox, &attached, SESSION_TOKEN);
         let timeout = Duration::from_millis(attached.timeout_milliseconds.into());
@@ -103,10 +117,10 @@ impl Client {
             hold: attached.hold,
             stream,
             mailbox,
-            watches: Watches::default(),
             counted_watches: 0,
             held: None,
-            identities: Arc::new([Identity::new(identity::IP, &address)]),
+            identities: identities.into(),
+            exchange: None,
             queue: VecDeque::new(),
             queued_bytes: 0,
             queued_reads: 0,
@@ -159,12 +173,14 @@ impl Client {
 
     /// Takes a request in.
     pub(super) fn receive(&mut self, frame: &Bytes) {
-        self.front.counters.received.fetch_add(1, Ordering::Relaxed);
-        self.guest().received.fetch_add(1, Ordering::Relaxed);
+        self.front.counters.tally.received.fetch_add(1, Ordering::Relaxed);
+        self.guest().tally.received.fetch_add(1, Ordering::Relaxed);
         let mut reader = Reader::new(frame);
         let Ok(RequestHeader { xid, opcode: number }) = RequestHeader::read(&mut reader) else {
             return self.close("a request without a header");
         };
+        self.guest().last_xid.store(xid.into(), Ordering::Relaxed);
+        self.guest().last_opcode.store(number.into(), Ordering::Relaxed);
         let body = frame.slice(RequestHeader::BYTES..);
         match OpCode::from_number(number) {
             Some(OpCode::Ping) => self.answer(xid::PING, self.seen, Code::Ok, &[]),
@@ -179,13 +195,20 @@ impl Client {
                 };
                 self.enqueue(xid, body.len(), stage);
             }
+            Some(OpCode::Sasl) if !self.front.options.sasl_users.is_empty() => self.authenticate_by_sasl(xid, &body),
             // The real server answers these two so, and keeps the connection only for the first.
             Some(OpCode::DeleteContainer) => self.refuse(xid, Code::Unimplemented, false),
             None | Some(OpCode::Sasl) => self.refuse(xid, Code::Unimplemented, true),
             Some(opcode) => {
                 let identities = self.identities.clone();
+                // Raised now, so that what was written anywhere before the client asked is seen.
+                let barrier = self.front.options.linearizable_reads.then(|| self.front.handle.barrier());
                 self.queued_reads += 1;
-                self.enqueue(xid, body.len(), Stage::Read { opcode, body, identities });
+                let stage = match barrier {
+                    Some(pending) => Stage::Barred { opcode, body: body.clone(), identities, pending },
+                    None => Stage::Read { opcode, body: body.clone(), identities },
+                };
+                self.enqueue(xid, body.len(), stage);
             }
         }
     }
@@ -207,7 +230,7 @@ impl Client {
         for at in 0..self.queue.len() {
             let submitted = match &self.queue[at].state {
                 Stage::Unsent { opcode, body, identities } => self.submit(*opcode, body, identities),
-                Stage::Read { .. } => return,
+                Stage::Read { .. } | Stage::Barred { .. } => return,
                 Stage::Decided { .. } | Stage::Synced { .. } | Stage::Refused { .. } => continue,
             };
             self.queue[at].state = submitted;
@@ -235,19 +258,51 @@ impl Client {
             identity::IP => return self.answer(xid, 0, Code::Ok, &[]),
             _ => return self.refuse_identity(xid, "an authentication by an unknown scheme"),
         };
-        let is_super = self.front.options.super_digest.as_ref().is_some_and(|digest| *digest == proven.id);
-        let added = is_super.then(|| Identity::new(identity::SUPER, "")).into_iter().chain([proven]);
+        if self.adopt(proven) {
+            self.answer(xid, 0, Code::Ok, &[]);
+        } else {
+            self.refuse_identity(xid, "more identities than one connection may have");
+        }
+    }
+
+    /// From now on the client is this one, too. Says whether there was room for it.
+    fn adopt(&mut self, proven: Identity) -> bool {
         let mut identities = self.identities.to_vec();
-        for identity in added {
+        for identity in self.front.identities_of(proven) {
             if !identities.contains(&identity) {
                 identities.push(identity);
             }
         }
-        if identities.iter().map(Identity::bytes).sum::<usize>() > identity::IDENTITIES_BYTES_MAX {
-            return self.refuse_identity(xid, "more identities than one connection may have");
+        let fits = identities.iter().map(Identity::bytes).sum::<usize>() <= identity::IDENTITIES_BYTES_MAX;
+        if fits {
+            self.identities = identities.into();
         }
-        self.identities = identities.into();
-        self.answer(xid, 0, Code::Ok, &[]);
+        fits
+    }
+
+    /// A step of SASL. Answered at once, as `auth` is. A client that fails keeps its connection and stays who it was;
+    /// the answer without a token tells it.
+    fn authenticate_by_sasl(&mut self, xid: i32, body: &[u8]) {
+        let Ok(token) = Reader::new(body).buffer() else {
+            return self.close("an authentication that is malformed");
+        };
+        let front = self.front.clone();
+        let mut exchange = self.exchange.take().unwrap_or_else(|| Exchange::new(front.draw_nonce()));
+        let answer = match exchange.step(&front.options.sasl_users, token.unwrap_or_default()) {
+            Step::Challenge(challenge) => {
+                self.exchange = Some(exchange);
+                Some(challenge)
+            }
+            Step::Proven(identity, proof) => self.adopt(identity).then_some(proof),
+            Step::Refused(reason) => {
+                front.counters.auth_failed.fetch_add(1, Ordering::Relaxed);
+                info!(session = %self.hold.session, peer = %self.guest().peer, "a client failed to prove itself: {reason}");
+                None
+            }
+        };
+        let mut reply = crate::wire::Writer::new();
+        reply.buffer(answer.as_deref());
+        self.answer(xid, 0, Code::Ok, &reply.finish());
     }
 
     fn refuse_identity(&mut self, xid: i32, reason: &str) {
@@ -272,7 +327,9 @@ impl Client {
         self.queued_bytes -= waiting.weight;
         self.guest().queued.store(self.queue.len() as u64, Ordering::Relaxed);
         self.front.counters.outstanding.fetch_sub(1, Ordering::Relaxed);
-        self.front.counters.answered(waiting.since.elapsed());
+        let latency = waiting.since.elapsed();
+        self.front.counters.tally.answered(latency);
+        self.guest().tally.answered(latency);
         Some(waiting)
     }
 
@@ -317,6 +374,10 @@ impl Client {
                 let zxid = crate::tables::zxid(view.revision()).max(self.seen);
                 self.answer_after_events(xid, zxid, Code::Ok, &body.finish()).await;
             }
+            (Stage::Barred { opcode, body, identities, .. }, Answer::Synced(Ok(_))) => {
+                self.queued_reads -= 1;
+                self.read(xid, opcode, &body, &identities).await;
+            }
             (_, Answer::Decided(Err(failure)) | Answer::Synced(Err(failure))) => {
                 info!(%failure, session = %self.hold.session, "closing a connection whose request failed");
                 self.close("a request failed");
@@ -346,7 +407,7 @@ impl Client {
 
     /// Lets all events up to a transaction out.
     pub(super) async fn settle(&mut self, zxid: i64) {
-        if self.watches.is_empty() {
+        if self.watches().is_empty() {
             return;
         }
         self.mailbox.settled(zxid.cast_unsigned()).await;
@@ -376,7 +437,7 @@ impl Client {
                 Some(_) => {}
             }
         }
-        let outcome = self.watches.observe(crate::tables::zxid(*revision), changes);
+        let outcome = self.watches().observe(crate::tables::zxid(*revision), changes);
         if !outcome.events.is_empty() {
             self.tell(*revision, &outcome.events);
         }
@@ -389,7 +450,7 @@ impl Client {
             match may_hear(&view, revision, event, &self.identities) {
                 Ok(true) => {
                     write_event(&mut self.out, event);
-                    self.count_sent();
+                    self.count_sent(event.path.len());
                 }
                 Ok(false) => {}
                 Err(forgotten) => return self.close(&format!("it read its events too slowly: {forgotten}")),
@@ -407,7 +468,8 @@ impl Client {
                 Order::Unwatch { token } => self.mailbox.unwatch(token),
             }
         }
-        self.count_watches(self.watches.len());
+        let present = self.watches().len();
+        self.count_watches(present);
     }
 
     fn count_watches(&mut self, present: usize) {
@@ -423,12 +485,19 @@ impl Client {
     fn answer_number(&mut self, xid: i32, zxid: i64, code: i32, body: &[u8]) {
         self.seen = self.seen.max(zxid);
         write_reply(&mut self.out, ReplyHeader { xid, zxid, code }, body);
-        self.count_sent();
+        self.guest().tally.last_zxid.store(zxid, Ordering::Relaxed);
+        self.count_sent(body.len());
     }
 
-    pub(super) fn count_sent(&self) {
-        self.front.counters.sent.fetch_add(1, Ordering::Relaxed);
-        self.guest().sent.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn count_sent(&self, bytes: usize) {
+        self.front.counters.tally.sent(bytes);
+        self.guest().tally.sent(bytes);
+        self.guest().last_answer.store(self.front.up(), Ordering::Relaxed);
+    }
+
+    /// Its watches. Never held while anything is waited for.
+    pub(super) fn watches(&self) -> MutexGuard<'_, Watches> {
+        self.place.guest.watches()
     }
 
     fn guest(&self) -> &Guest {

@@ -1,6 +1,7 @@
 //! One connection from its first byte to its last: the loop that moves bytes between a socket and a [`Client`].
 
 use std::collections::VecDeque;
+use std::io;
 use std::sync::Arc;
 
 use bytes::BytesMut;
@@ -19,22 +20,66 @@ use crate::wire::Frames;
 /// byte is a sign of life.
 const READ_AHEAD_BYTES: usize = 64 * 1024;
 
-/// Serves a connection until it ends.
+/// Serves a connection until it ends. On a port for encryption every connection is encrypted; on the plain one only
+/// those that begin so, and only where that is allowed.
 pub(super) async fn serve(front: Arc<Front>, socket: TcpStream, place: Place) {
     let peer = place.guest.peer;
     if let Err(error) = socket.set_nodelay(true) {
         return debug!(%peer, %error, "the connection was gone before it began");
     }
-    let (mut reader, mut writer) = socket.into_split();
+    let patience = front.options.handshake_timeout;
+    let encrypted = tokio::time::timeout(patience, encrypt(&front, socket, place.guest.is_secure)).await;
+    match encrypted {
+        Ok(Ok(Channel::Plain(socket))) => {
+            let (reader, writer) = socket.into_split();
+            attend(front, place, None, reader, writer).await;
+        }
+        Ok(Ok(Channel::Encrypted(stream))) => {
+            let identity = tls::peer_of(&stream);
+            let (reader, writer) = tokio::io::split(*stream);
+            attend(front, place, identity, reader, writer).await;
+        }
+        Ok(Err(error)) => info!(%peer, %error, "closing a connection that could not be encrypted"),
+        Err(_) => info!(%peer, "closing a connection that sent nothing within handshake_timeout"),
+    }
+}
+
+enum Channel {
+    Plain(TcpStream),
+    Encrypted(Box<tls::Encrypted<TcpStream>>),
+}
+
+async fn encrypt(front: &Front, socket: TcpStream, is_secure: bool) -> io::Result<Channel> {
+    let Some(acceptor) = &front.options.tls else { return Ok(Channel::Plain(socket)) };
+    let begins_encrypted = async || {
+        let mut first = [0];
+        let count = socket.peek(&mut first).await?;
+        Ok::<_, io::Error>(count == 1 && first[0] == tls::FIRST_BYTE)
+    };
+    if is_secure || (front.options.tls_on_plain_port && begins_encrypted().await?) {
+        Ok(Channel::Encrypted(Box::new(acceptor.accept(socket).await?)))
+    } else {
+        Ok(Channel::Plain(socket))
+    }
+}
+
+async fn attend(
+    front: Arc<Front>,
+    place: Place,
+    identity: Option<tls::Peer>,
+    mut reader: impl AsyncRead + Unpin,
+    mut writer: impl AsyncWrite + Unpin,
+) {
+    let peer = place.guest.peer;
     let mut frames = Frames::new(front.options.packet_limit);
     let mut out = BytesMut::new();
-
     let greeted = tokio::time::timeout(front.options.handshake_timeout, greet(&mut reader, &mut frames)).await;
     let frame = match greeted {
         Ok(Greeting::Connect(frame)) => frame,
-        Ok(Greeting::Word(word)) => {
-            let report = words::report(&front, word);
+        Ok(Greeting::Word(word, argument)) => {
+            let report = words::report(&front, word, argument);
             let _ = writer.write_all(report.as_bytes()).await;
+            let _ = writer.shutdown().await;
             return;
         }
         Ok(Greeting::Nothing) => return,
@@ -42,11 +87,12 @@ pub(super) async fn serve(front: Arc<Front>, socket: TcpStream, place: Place) {
     };
     match establish(&front, &frame, &mut out).await {
         Some(established) => {
-            let client = Client::new(front, place, established, out);
+            let client = Client::new(front, place, established, identity.as_ref(), out);
             converse(client, frames, reader, writer).await;
         }
         None => {
             let _ = writer.write_all(&out).await;
+            let _ = writer.shutdown().await;
         }
     }
 }
@@ -112,7 +158,7 @@ fn take_requests(client: &mut Client, frames: &mut Frames) -> bool {
 async fn answer_for_head(queue: &mut VecDeque<Waiting>) -> Answer {
     match queue.front_mut().map(|waiting| &mut waiting.state) {
         Some(Stage::Decided { pending, .. }) => Answer::Decided(pending.await),
-        Some(Stage::Synced { pending, .. }) => Answer::Synced(pending.await),
+        Some(Stage::Synced { pending, .. } | Stage::Barred { pending, .. }) => Answer::Synced(pending.await),
         Some(Stage::Read { .. } | Stage::Refused { .. } | Stage::Unsent { .. }) | None => std::future::pending().await,
     }
 }

@@ -15,8 +15,8 @@ use crate::wire::{Code, ConnectRequest, ConnectResponse, Frames, Reader, write_c
 
 /// What a connection turns out to be.
 pub(super) enum Greeting {
-    /// Somebody asks for a report and nothing else.
-    Word([u8; 4]),
+    /// Somebody asks for a report and nothing else; with what may follow the word.
+    Word([u8; 4], u64),
     /// A client.
     Connect(Bytes),
     /// Nothing that can be served.
@@ -27,14 +27,18 @@ pub(super) enum Greeting {
 pub(super) async fn greet(reader: &mut (impl AsyncRead + Unpin), frames: &mut Frames) -> Greeting {
     loop {
         if let Some(word) = frames.word().filter(|word| words::is_word(*word)) {
-            return Greeting::Word(word);
-        }
-        match frames.next() {
-            Ok(Some(frame)) => return Greeting::Connect(frame),
-            Ok(None) => {}
-            Err(error) => {
-                warn!(%error, "closing a connection whose first bytes are no request");
-                return Greeting::Nothing;
+            let argument = frames.buffer.get(4..12).and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes);
+            if word != words::SET_MASK || argument.is_some() {
+                return Greeting::Word(word, argument.unwrap_or(0));
+            }
+        } else {
+            match frames.next() {
+                Ok(Some(frame)) => return Greeting::Connect(frame),
+                Ok(None) => {}
+                Err(error) => {
+                    warn!(%error, "closing a connection whose first bytes are no request");
+                    return Greeting::Nothing;
+                }
             }
         }
         match reader.read_buf(&mut frames.buffer).await {
@@ -81,6 +85,9 @@ pub(super) async fn establish(front: &Arc<Front>, frame: &[u8], out: &mut BytesM
     match ask(front, stream.id, &request).await {
         Ok(decision) if decision.code == Code::Ok.number() => {
             let attached = Attached::decode(&decision.body).expect("the leader answers with what it was asked for");
+            if request.session == 0 {
+                front.write_members_down().await;
+            }
             let password = attached.password;
             let timeout_milliseconds = attached.timeout_milliseconds.cast_signed();
             let response = ConnectResponse { timeout_milliseconds, session: attached.hold.session.0, password };

@@ -1,16 +1,18 @@
 //! Reads: from the newest committed state here, each in its turn, with the watches they leave.
 
 use std::borrow::Cow;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use node::View;
+use tracing::warn;
 
 use super::client::Client;
 use crate::identity;
 use crate::read::Desk;
 use crate::tables::zxid;
 use crate::watch::Mark;
-use crate::wire::{Code, Identity, MultiReply, OpCode, PathWithWatch, Reader, Writer};
+use crate::wire::{Code, Identity, OpCode, PathWithWatch, Reader, Writer};
 
 /// How to read a node.
 type ReadNode = fn(Desk<'_>, &str) -> Result<Bytes, Code>;
@@ -34,12 +36,10 @@ impl Client {
         }
         let view = self.front.handle.view();
         let read = match opcode {
-            // A failure as a whole still carries an empty list of results.
-            OpCode::MultiRead => {
-                Desk { state: &view.state, identities }.multi(body).map_err(|code| (code, MultiReply::new().finish()))
-            }
+            OpCode::MultiRead => Desk { state: &view.state, identities }.multi(body),
             _ => self.read_plain(&view, opcode, body, identities).map_err(|code| (code, Bytes::new())),
         };
+        let read = read.and_then(|reply| self.require_size(opcode, body, reply).map_err(|code| (code, Bytes::new())));
         let (code, reply) = read.map_or_else(|failed| failed, |reply| (Code::Ok, reply));
         self.answer_after_events(xid, zxid(view.revision()), code, &reply).await;
     }
@@ -67,22 +67,42 @@ impl Client {
     /// [`crate::watch`].
     async fn read_and_watch(&mut self, xid: i32, opcode: OpCode, path: &str, identities: &[Identity]) {
         let (mark, read) = reading_of(opcode).expect("only reads of a node leave watches");
-        let orders = self.watches.reserve(path, mark);
+        let orders = self.watches().reserve(path, mark);
         self.carry_out(orders);
         let view = self.front.handle.view();
         self.settle(zxid(view.revision())).await;
         let read = read(Desk { state: &view.state, identities }, path);
+        let read = read.and_then(|reply| self.require_size(opcode, path.as_bytes(), reply));
         // Whoever asks whether a node is there wants to hear that it came, too.
         if read.is_ok() || (opcode == OpCode::Exists && read == Err(Code::NoNode)) {
-            self.watches.set(path, mark);
+            self.watches().set(path, mark);
         } else {
-            let orders = self.watches.release(path, mark);
+            let orders = self.watches().release(path, mark);
             self.carry_out(orders);
         }
         let (code, reply) = read.map_or_else(|code| (code, Bytes::new()), |reply| (Code::Ok, reply));
         self.answer_after_events(xid, zxid(view.revision()), code, &reply).await;
     }
 }
+
+impl Client {
+    /// Refuses a list that its client would take for a broken connection.
+    fn require_size(&self, opcode: OpCode, about: &[u8], reply: Bytes) -> Result<Bytes, Code> {
+        let options = &self.front.options;
+        let limit = options.list_bytes.unwrap_or(options.packet_limit);
+        let lists = [OpCode::GetChildren, OpCode::GetChildren2, OpCode::GetEphemerals, OpCode::MultiRead];
+        if reply.len() <= limit || !lists.contains(&opcode) {
+            return Ok(reply);
+        }
+        self.front.counters.too_large.fetch_add(1, Ordering::Relaxed);
+        let (shown, bytes) = (String::from_utf8_lossy(&about[..about.len().min(SHOWN_BYTES)]), reply.len());
+        warn!(?opcode, about = %shown, "an answer of {bytes} bytes exceeds list_bytes = {limit} and is refused");
+        Err(Code::MarshallingError)
+    }
+}
+
+/// Bytes of a request that a log line shows.
+const SHOWN_BYTES: usize = 200;
 
 /// How an operation reads a node, and which mark it can leave there.
 fn reading_of(opcode: OpCode) -> Option<(Mark, ReadNode)> {

@@ -37,17 +37,17 @@ impl Client {
                     Some(kind) => {
                         let event = Event { zxid: UNKNOWN_ZXID, kind, path: path.clone().into_owned() };
                         write_event(&mut self.out, &event);
-                        self.count_sent();
+                        self.count_sent(path.len());
                     }
                     // A path may stand in several lists, or in one twice: one mark is enough.
-                    None if self.watches.is_reserved(path, mark) => self.watches.set(path, mark),
+                    None if self.watches().is_reserved(path, mark) => self.watches().set(path, mark),
                     None => {}
                 }
             }
         }
         for (mark, _, paths) in lists {
             for path in paths {
-                let orders = self.watches.release(path, mark);
+                let orders = self.watches().release(path, mark);
                 self.carry_out(orders);
             }
         }
@@ -56,7 +56,7 @@ impl Client {
 
     fn reserve_all(&mut self, mark: Mark, paths: &[Cow<'_, str>]) {
         for path in paths {
-            let orders = self.watches.reserve(path, mark);
+            let orders = self.watches().reserve(path, mark);
             self.carry_out(orders);
         }
     }
@@ -72,11 +72,11 @@ impl Client {
         let Some((path, mark)) = wanted else {
             return self.answer_now(xid, Code::MarshallingError, &[]).await;
         };
-        let orders = self.watches.reserve(&path, mark);
+        let orders = self.watches().reserve(&path, mark);
         self.carry_out(orders);
         let view = self.front.handle.view();
         self.settle(zxid(view.revision())).await;
-        self.watches.set(&path, mark);
+        self.watches().set(&path, mark);
         let mut reply = Writer::new();
         reply.int(Code::Ok.number());
         self.answer_after_events(xid, zxid(view.revision()), Code::Ok, &reply.finish()).await;
@@ -92,9 +92,10 @@ impl Client {
         let view = self.front.handle.view();
         self.settle(zxid(view.revision())).await;
         let is_there = if opcode == OpCode::CheckWatches {
-            self.watches.contains(&path, selection)
+            self.watches().contains(&path, selection)
         } else {
-            match self.watches.remove(&path, selection) {
+            let removed = self.watches().remove(&path, selection);
+            match removed {
                 Some(orders) => {
                     self.carry_out(orders);
                     true

@@ -142,6 +142,11 @@ impl Watches {
         self.paths.len()
     }
 
+    /// The watched paths, in order.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &str> {
+        self.paths.keys().map(String::as_str)
+    }
+
     /// First step of setting a mark: what to subscribe to.
     pub(crate) fn reserve(&mut self, path: &str, mark: Mark) -> Vec<Order> {
         self.paths.entry(path.to_owned()).or_default().reserved.insert(mark);

@@ -24,6 +24,7 @@ pub(crate) enum Code {
     SessionMoved = -118,
     NoWatcher = -121,
     ReconfigDisabled = -123,
+    QuotaExceeded = -125,
 }
 
 impl Code {
