@@ -5,6 +5,7 @@
 //! | [`config`] | the table of keys, and reading a configuration file by it |
 //! | [`serve`] | one member: binds its ports, starts the member's room and the protocols, stops them in order |
 //! | [`admin`] | the HTTP address of a member: health, metrics, status |
+//! | [`translate`] | a ZooKeeper server's configuration as one of ours |
 //! | [`dev`] | a whole ensemble on this machine, as processes of this same binary |
 //! | [`member`] | who belongs to the ensemble, and changes of it |
 //! | [`ask`] | asking an admin address |
@@ -26,6 +27,7 @@ mod member;
 mod moment;
 mod screen;
 mod serve;
+mod translate;
 mod why;
 
 use std::path::PathBuf;
@@ -65,6 +67,14 @@ enum ConfigCommand {
         #[arg(long)]
         markdown: bool,
     },
+    /// Translate a ZooKeeper server's zoo.cfg, and name what has no counterpart
+    FromZooCfg {
+        /// The server's configuration file
+        file: PathBuf,
+        /// The number of the server whose file it is; found in `myid` beside its data if not given
+        #[arg(long)]
+        member: Option<u64>,
+    },
     /// Read a configuration file and say what is wrong or unwise in it
     Check {
         /// The configuration file
@@ -97,6 +107,11 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Why(arguments) => runtime()?.block_on(why::run(arguments)),
         Command::Config(ConfigCommand::Keys { markdown }) => {
             screen::print(&if markdown { config::page() } else { config::listing() });
+            Ok(())
+        }
+        Command::Config(ConfigCommand::FromZooCfg { file, member }) => {
+            let text = std::fs::read_to_string(&file).with_context(|| format!("{} cannot be read", file.display()))?;
+            screen::print(&translate::from_zoo_cfg(&text, member.or_else(|| translate::own_number(&text))));
             Ok(())
         }
         Command::Config(ConfigCommand::Check { config }) => check(&config),

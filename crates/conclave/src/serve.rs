@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tracing::{info, warn};
 
 use crate::admin::Admin;
-use crate::config::{self, Configuration, Port};
+use crate::config::{self, Configuration, Listen, Port};
 use crate::life::Life;
 use crate::listen::ListenError;
 use crate::{admin, listen, logging};
@@ -74,13 +74,19 @@ async fn start(
     let etcd_listener = listen::bind(&configuration.listen_on(Port::Etcd)).await?;
     let zookeeper_listener = listen::bind(&configuration.listen_on(Port::ZooKeeper)).await?;
 
+    let zookeeper_secure = match &configuration.zookeeper_tls.listen {
+        Some(address) => Some(listen::bind(&Listen { address, key: "zookeeper.tls_listen".to_owned() }).await?),
+        None => None,
+    };
+    let zookeeper_options = zookeeper_options(configuration)?;
+
     let etcd_service = etcd::Service::new(configuration.etcd.clone())?;
     let admin = Arc::new(Admin::new(configuration));
     servers.spawn(admin::serve(admin_listener, Arc::clone(&admin), told_to_stop.clone()));
 
     let protocols: Vec<Arc<dyn node::Protocol>> = vec![
         Arc::new(etcd::Etcd::new(&configuration.etcd)),
-        Arc::new(zookeeper::ZooKeeper::new(zookeeper::Rules::default())),
+        Arc::new(zookeeper::ZooKeeper::new(configuration.zookeeper_rules.clone())),
     ];
     let member = node::start(configuration.node_options(), protocols).await.map_err(|error| match error {
         node::StartError::Listen { source, .. } => {
@@ -91,7 +97,10 @@ async fn start(
     let handle = member.handle();
     admin.attach(handle.clone());
     servers.spawn(etcd_service.serve(etcd_listener, handle.clone(), told_to_stop.clone()));
-    servers.spawn(zookeeper::serve(zookeeper_listener, handle, configuration.zookeeper.clone(), told_to_stop.clone()));
+    let address = zookeeper_listener.local_addr().context("the port for ZooKeeper's clients")?;
+    let zookeeper_service = zookeeper::Service::new(handle, zookeeper_options, address);
+    admin.attach_zookeeper(zookeeper_service.reports());
+    servers.spawn(zookeeper_service.serve(zookeeper_listener, zookeeper_secure, told_to_stop.clone()));
 
     info!(
         member = configuration.member,
@@ -102,6 +111,27 @@ async fn start(
         "started"
     );
     Ok(member)
+}
+
+/// The front end's options, with what lies in files read.
+fn zookeeper_options(configuration: &Configuration) -> anyhow::Result<zookeeper::Options> {
+    let mut options = configuration.zookeeper.clone();
+    options.data_folder = configuration.data_folder().display().to_string();
+    if let Some(settings) = configuration.zookeeper_tls.settings(&configuration.base) {
+        options.tls = Some(Arc::new(tls::Acceptor::new(settings).context("zookeeper.tls_*")?));
+    }
+    if let Some(file) = &configuration.zookeeper_sasl_users {
+        let file = configuration.base.join(file);
+        let text =
+            std::fs::read_to_string(&file).with_context(|| format!("zookeeper.sasl_users, {}", file.display()))?;
+        for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()) {
+            let (user, password) = line.split_once(':').with_context(|| {
+                format!("{}:{number}: a line of zookeeper.sasl_users is `user:password`", file.display())
+            })?;
+            options.sasl_users.insert(user.to_owned(), password.to_owned());
+        }
+    }
+    Ok(options)
 }
 
 /// Waits for the listeners to close their connections, but not for ever.

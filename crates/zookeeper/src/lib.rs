@@ -37,4 +37,4 @@ mod wire;
 
 pub use options::{Options, Rules};
 pub use prepare::{PROTOCOL, ZooKeeper};
-pub use serve::{Reports, Service, serve};
+pub use serve::{Reports, Service, WORDS, serve};

@@ -6,8 +6,10 @@
 //! | [`source`] | heads, sizes, words and habits of every source file |
 //! | [`manifest`] | that every dependency is named once, with its reason |
 //! | [`pages`] | that pages point at things that exist |
+//! | [`claims`] | that the tests that pages name exist |
 
 mod arrows;
+mod claims;
 mod manifest;
 mod pages;
 mod source;
@@ -34,7 +36,9 @@ pub(crate) fn run(root: &Path) -> anyhow::Result<ExitCode> {
     files.sort_by(|one, other| one.path.cmp(&other.path));
 
     let mut findings = arrows::check(&metadata(root)?);
+    let functions = claims::functions(&files);
     for file in &files {
+        findings.extend(claims::check(file, &functions));
         findings.extend(source::check(file));
         findings.extend(manifest::check(file));
         findings.extend(pages::check(file, |target| root.join(target).exists()));

@@ -1,6 +1,7 @@
 //! The admin address of a member: `/health`, `/metrics`, `/status`, `/diary` and `/members` by HTTP. It reads what the
 //! member tells of itself; the only thing it changes is who belongs to the ensemble, and who leads it.
 
+mod commands;
 mod diary;
 mod members;
 mod metrics;
@@ -22,6 +23,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tracing::warn;
+use zookeeper::Reports;
 
 pub(crate) use members::{MemberLine, MembersReport, Order};
 use report::Health;
@@ -34,16 +36,23 @@ pub(crate) struct Admin {
     member: String,
     /// Empty until the member has recovered its log and is running.
     handle: OnceLock<Handle>,
+    /// Likewise.
+    zookeeper: OnceLock<Reports>,
 }
 
 impl Admin {
     pub(crate) fn new(configuration: &Configuration) -> Admin {
-        Admin { member: configuration.member.clone(), handle: OnceLock::new() }
+        Admin { member: configuration.member.clone(), handle: OnceLock::new(), zookeeper: OnceLock::new() }
     }
 
     /// The member is running from now on.
     pub(crate) fn attach(&self, handle: Handle) {
         assert!(self.handle.set(handle).is_ok(), "a member is started once");
+    }
+
+    /// ZooKeeper's clients are served from now on.
+    pub(crate) fn attach_zookeeper(&self, reports: Reports) {
+        assert!(self.zookeeper.set(reports).is_ok(), "a front end is started once");
     }
 
     fn status(&self) -> Option<Arc<Status>> {
@@ -79,9 +88,12 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/health/alive", get(alive))
         .route("/health/read", get(can_read))
         .route("/health/commit", get(can_commit))
+        .route("/commands", get(commands::list))
+        .route("/commands/{name}", get(commands::answer))
         .route("/diary", get(diary))
         .route("/members", get(members::list).post(members::order))
         .route("/metrics", get(metrics))
+        .route("/metrics/zookeeper", get(commands::metrics))
         .route("/status", get(status))
         .route("/status/follow", get(follow))
         .with_state(shared)
@@ -95,6 +107,8 @@ conclave admin address
   /health/commit   200 while writes are committed through this member, else 503
   /members         who belongs to the ensemble, as JSON; changed by POST, as `conclave member` does
   /metrics         OpenMetrics text
+  /metrics/zookeeper   the same of the ZooKeeper front end, by the names that its dashboards know
+  /commands        the commands of ZooKeeper's AdminServer: /commands/mntr and others, as JSON
   /diary           what happened here and why, as a JSON array, the newest last; ?limit=N for the newest N (1000),
                    ?after=UNIX_MILLISECONDS for those behind a moment, to page on
   /status          JSON

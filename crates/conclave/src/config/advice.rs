@@ -53,6 +53,7 @@ pub(super) fn contradictions(configuration: &Configuration) -> Vec<String> {
     if !segment.is_multiple_of(SEGMENT_UNIT) {
         found.push(format!("limits.segment_bytes = {segment} must be a multiple of {SEGMENT_UNIT}"));
     }
+    found.extend(configuration.zookeeper_tls.contradictions("zookeeper", configuration.zookeeper.tls_on_plain_port));
     if let Err(error) = etcd::TokenKind::parse(&configuration.etcd.tokens) {
         found.push(format!("etcd.tokens: {error}"));
     }

@@ -7,7 +7,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::keys::{KEYS, Key, MEMBER_KEYS, Presence, unknown};
+use super::keys::{KEYS, Keys, MEMBER_KEYS, Presence, unknown};
 use super::{Configuration, Member};
 
 /// Fills `configuration` from `text` and returns every problem found, each with its place.
@@ -86,14 +86,14 @@ impl Reading<'_> {
 
     fn value<T>(
         &mut self,
-        keys: &'static [Key<T>],
+        keys: Keys<T>,
         full: &str,
         name: &Spanned<std::borrow::Cow<'_, str>>,
         value: &Spanned<DeValue<'_>>,
         target: &mut T,
         stated: &mut BTreeSet<&'static str>,
     ) {
-        let Some(key) = keys.iter().find(|key| key.name == full) else {
+        let Some(key) = keys.iter().copied().flatten().find(|key| key.name == full) else {
             return self.problem(&name.span(), &unknown(full));
         };
         stated.insert(key.name);
@@ -111,14 +111,8 @@ impl Reading<'_> {
         }
     }
 
-    fn missing<T>(
-        &mut self,
-        keys: &'static [Key<T>],
-        stated: &BTreeSet<&'static str>,
-        span: &Range<usize>,
-        whose: &str,
-    ) {
-        for key in keys {
+    fn missing<T>(&mut self, keys: Keys<T>, stated: &BTreeSet<&'static str>, span: &Range<usize>, whose: &str) {
+        for key in keys.iter().copied().flatten() {
             let required = matches!(key.presence, Presence::Own | Presence::Common);
             if required && !stated.contains(key.name) {
                 self.problem(span, &format!("the key {:?} is missing{whose}: {}", key.name, key.help));

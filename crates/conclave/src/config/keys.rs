@@ -1,5 +1,7 @@
 //! The table of keys: each key of the configuration, once. Knows values and the structure they fill, no file.
 
+mod zookeeper;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -33,6 +35,9 @@ pub(crate) enum Presence {
     Default,
 }
 
+/// Tables of keys, one after another.
+pub(crate) type Keys<T> = &'static [&'static [Key<T>]];
+
 const fn key<T>(name: &'static str, kind: Kind<T>, presence: Presence, help: &'static str) -> Key<T> {
     Key { name, kind, presence, help }
 }
@@ -50,7 +55,9 @@ const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 
 /// The keys of each `[[members]]` entry.
-pub(crate) const MEMBER_KEYS: &[Key<Member>] = &[
+pub(crate) const MEMBER_KEYS: Keys<Member> = &[MEMBER];
+
+const MEMBER: &[Key<Member>] = &[
     key(
         "members.id",
         Kind::Count(Number::Wide(|member| &mut member.id), 1, 65_535),
@@ -95,8 +102,10 @@ pub(crate) const MEMBER_KEYS: &[Key<Member>] = &[
     ),
 ];
 
-/// All other keys.
-pub(crate) const KEYS: &[Key<Configuration>] = &[
+/// All other keys, room by room.
+pub(crate) const KEYS: Keys<Configuration> = &[GENERAL, zookeeper::KEYS];
+
+const GENERAL: &[Key<Configuration>] = &[
     key(
         "ensemble",
         Kind::Text(|c| &mut c.ensemble),
@@ -332,84 +341,12 @@ pub(crate) const KEYS: &[Key<Configuration>] = &[
         Presence::Default,
         "Passwords that may wait for such a thread. More are refused with `too many requests`.",
     ),
-    key(
-        "zookeeper.tick",
-        Kind::Time(|c| &mut c.zookeeper.tick, milliseconds(10), seconds(60)),
-        Presence::Default,
-        "The unit of the bounds of session timeouts.",
-    ),
-    key(
-        "zookeeper.session_timeout_min",
-        Kind::OptionalTime(|c| &mut c.zookeeper.session_timeout_min, milliseconds(20), seconds(3600), "two ticks"),
-        Presence::Default,
-        "The shortest session timeout that a client can get.",
-    ),
-    key(
-        "zookeeper.session_timeout_max",
-        Kind::OptionalTime(|c| &mut c.zookeeper.session_timeout_max, milliseconds(20), seconds(86_400), "twenty ticks"),
-        Presence::Default,
-        "The longest session timeout that a client can get.",
-    ),
-    key(
-        "zookeeper.packet_limit",
-        Kind::Bytes(Number::Word(|c| &mut c.zookeeper.packet_limit), KIB, 64 * MIB),
-        Presence::Default,
-        "Bytes of one request (ZooKeeper's `jute.maxbuffer`). A client that announces more is disconnected.",
-    ),
-    key(
-        "zookeeper.connections_per_address",
-        Kind::Count(Number::Word(|c| &mut c.zookeeper.connections_per_address), 0, 1_000_000),
-        Presence::Default,
-        "Connections from one address (`maxClientCnxns`), 0 for any number. More are closed at once.",
-    ),
-    key(
-        "zookeeper.connections",
-        Kind::Count(Number::Word(|c| &mut c.zookeeper.connections), 0, 10_000_000),
-        Presence::Default,
-        "Connections in all (`maxCnxns`), 0 for any number. More are closed at once.",
-    ),
-    key(
-        "zookeeper.outstanding_requests",
-        Kind::Count(Number::Word(|c| &mut c.zookeeper.outstanding_requests), 1, 1_000_000),
-        Presence::Default,
-        "Requests of one connection that wait for their answers. At the bound nothing more is read from it.",
-    ),
-    key(
-        "zookeeper.output_bytes",
-        Kind::Bytes(Number::Word(|c| &mut c.zookeeper.output_bytes), 64 * KIB, GIB),
-        Presence::Default,
-        "Bytes of answers that wait for one slow client. At the bound nothing more is done for it until it reads.",
-    ),
-    key(
-        "zookeeper.handshake_timeout",
-        Kind::Time(|c| &mut c.zookeeper.handshake_timeout, milliseconds(100), seconds(600)),
-        Presence::Default,
-        "How long a connection may take to send its first request. Then it is closed.",
-    ),
-    key(
-        "zookeeper.leaderless_patience",
-        Kind::Time(|c| &mut c.zookeeper.leaderless_patience, milliseconds(100), seconds(600)),
-        Presence::Default,
-        "How long connections are kept when no leader can be reached. Then they are closed, so that clients try another member.",
-    ),
-    key(
-        "zookeeper.container_check",
-        Kind::Time(|c| &mut c.zookeeper.container_check, milliseconds(10), seconds(86_400)),
-        Presence::Default,
-        "How often the leader deletes containers that emptied and nodes whose time to live is over (`znode.container.checkIntervalMs`).",
-    ),
-    key(
-        "zookeeper.super_digest",
-        Kind::OptionalText(|c| &mut c.zookeeper.super_digest),
-        Presence::Default,
-        "`user:hash` of who may do anything (`DigestAuthenticationProvider.superDigest`).",
-    ),
 ];
 
 /// Checks that `name = text` may be given to all members alike, and that its value would be accepted.
 pub(crate) fn settable_on_all(name: &str, text: &str) -> Result<(), String> {
-    let Some(key) = KEYS.iter().find(|key| key.name == name) else {
-        if let Some(key) = MEMBER_KEYS.iter().find(|key| key.name == name) {
+    let Some(key) = KEYS.iter().copied().flatten().find(|key| key.name == name) else {
+        if let Some(key) = MEMBER_KEYS.iter().copied().flatten().find(|key| key.name == name) {
             return Err(format!("{} is chosen for each member and cannot be set on all", key.name));
         }
         return Err(unknown(name));
@@ -425,7 +362,8 @@ pub(crate) fn settable_on_all(name: &str, text: &str) -> Result<(), String> {
 pub(crate) fn written(values: &BTreeMap<String, String>) -> Written {
     let mut written = Written::default();
     for (name, text) in values {
-        let key = KEYS.iter().find(|key| key.name == name).expect("a value that passed has a known key");
+        let key =
+            KEYS.iter().copied().flatten().find(|key| key.name == name).expect("a value that passed has a known key");
         let value =
             if key.kind.quoted() { toml::Value::String(text.clone()).to_string() } else { text.trim().to_owned() };
         match name.split_once('.') {
@@ -455,7 +393,12 @@ pub(crate) fn unknown(name: &str) -> String {
 
 /// The known key whose name is closest to `name`, by the fewest changed letters.
 fn nearest(name: &str) -> &'static str {
-    let names = KEYS.iter().map(|key| key.name).chain(MEMBER_KEYS.iter().map(|key| key.name));
+    let names = KEYS
+        .iter()
+        .copied()
+        .flatten()
+        .map(|key| key.name)
+        .chain(MEMBER_KEYS.iter().copied().flatten().map(|key| key.name));
     names.min_by_key(|known| distance(name, known)).expect("the table of keys is not empty")
 }
 

@@ -9,6 +9,7 @@ mod keys;
 mod reference;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod values;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use std::path::{Path, PathBuf};
 
 pub(crate) use keys::{settable_on_all, written};
 pub(crate) use reference::{listing, page};
+pub(crate) use tls::TlsFiles;
 
 /// Everything one member is told.
 #[derive(Clone, Debug, Default)]
@@ -43,6 +45,12 @@ pub(crate) struct Configuration {
     pub(crate) etcd: etcd::Options,
     /// The ZooKeeper front end's bounds.
     pub(crate) zookeeper: zookeeper::Options,
+    /// What ZooKeeper's requests are decided by.
+    pub(crate) zookeeper_rules: zookeeper::Rules,
+    /// Who may prove themselves by SASL: a file.
+    pub(crate) zookeeper_sasl_users: Option<String>,
+    /// What ZooKeeper's encrypted connections are encrypted by.
+    pub(crate) zookeeper_tls: TlsFiles,
 }
 
 /// One line of the list of members.

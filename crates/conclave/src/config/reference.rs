@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::keys::{KEYS, Key, MEMBER_KEYS, Presence};
+use super::keys::{KEYS, Keys, MEMBER_KEYS, Presence};
 use super::{Configuration, Member};
 
 /// One key, described.
@@ -13,8 +13,8 @@ struct Described {
     help: &'static str,
 }
 
-fn describe<T: Default>(keys: &'static [Key<T>]) -> impl Iterator<Item = Described> {
-    keys.iter().map(|key| {
+fn describe<T: Default>(keys: Keys<T>) -> impl Iterator<Item = Described> {
+    keys.iter().copied().flatten().map(|key| {
         let default = match key.presence {
             Presence::Own | Presence::Common => "required".to_owned(),
             Presence::Listen => "the member's address".to_owned(),

@@ -1,5 +1,6 @@
 //! The kinds of value that a key can have: how each is read, shown and bounded. Knows no key and no file.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Where a value lives in the structure `T`, and what it may be. One definition serves reading, checking and help.
@@ -22,6 +23,10 @@ pub(crate) enum Kind<T> {
     OptionalText(fn(&mut T) -> &mut Option<String>),
     /// Yes or no.
     Flag(fn(&mut T) -> &mut bool),
+    /// A number of bytes as above, or nothing, for which the text stands in.
+    OptionalBytes(fn(&mut T) -> &mut Option<usize>, u64, u64, &'static str),
+    /// Some of these words, separated by commas; `*` for all of them.
+    Words(fn(&mut T) -> &mut BTreeSet<String>, &'static [&'static str]),
 }
 
 /// The field that holds a number, by its width.
@@ -78,6 +83,11 @@ impl<T> Kind<T> {
             Kind::OptionalTime(field, least, most, _) => {
                 *field(target) = Some(within(read_time(text)?, *least, *most, show_time)?);
             }
+            Kind::OptionalBytes(field, least, most, _) => {
+                let bytes = within(read_bytes(text)?, *least, *most, show_bytes)?;
+                *field(target) = usize::try_from(bytes).ok();
+            }
+            Kind::Words(field, known) => *field(target) = read_words(text, known)?,
             Kind::OptionalText(field) => *field(target) = Some(text.to_owned()),
             Kind::Flag(field) => {
                 *field(target) = text.trim().parse().map_err(|_| "is neither true nor false".to_owned())?;
@@ -98,6 +108,14 @@ impl<T> Kind<T> {
             Kind::Text(field) | Kind::Folder(field) | Kind::Address(field) => field(target).clone(),
             Kind::Time(field, ..) => show_time(*field(target)),
             Kind::OptionalTime(field, _, _, without) => field(target).map_or_else(|| (*without).to_owned(), show_time),
+            Kind::OptionalBytes(field, _, _, without) => {
+                field(target).map_or_else(|| (*without).to_owned(), |bytes| show_bytes(bytes as u64))
+            }
+            Kind::Words(field, known) => {
+                let words = field(target);
+                let is_all = known.iter().all(|word| words.contains(*word));
+                if is_all { "*".to_owned() } else { words.iter().cloned().collect::<Vec<_>>().join(",") }
+            }
             Kind::OptionalText(field) => field(target).clone().unwrap_or_else(|| "none".to_owned()),
             Kind::Flag(field) => field(target).to_string(),
             Kind::Bytes(field, ..) => show_bytes(field.get(target)),
@@ -116,7 +134,8 @@ impl<T> Kind<T> {
             Kind::Time(_, least, most) | Kind::OptionalTime(_, least, most, _) => {
                 format!("{} to {}", show_time(*least), show_time(*most))
             }
-            Kind::Bytes(_, least, most) => {
+            Kind::Words(_, known) => format!("`*`, or some of {}", known.join(", ")),
+            Kind::Bytes(_, least, most) | Kind::OptionalBytes(_, least, most, _) => {
                 format!("{} to {}", show_bytes(*least), show_bytes(*most))
             }
             Kind::Count(_, least, most) => format!("{least} to {most}"),
@@ -127,6 +146,21 @@ impl<T> Kind<T> {
     pub(crate) fn quoted(&self) -> bool {
         !matches!(self, Kind::Count(..) | Kind::Flag(_))
     }
+}
+
+fn read_words(text: &str, known: &[&str]) -> Result<BTreeSet<String>, String> {
+    let wanted = text.split(',').map(str::trim).filter(|word| !word.is_empty());
+    let mut words = BTreeSet::new();
+    for word in wanted {
+        match word {
+            "*" => words.extend(known.iter().map(|&word| word.to_owned())),
+            _ if known.contains(&word) => {
+                words.insert(word.to_owned());
+            }
+            _ => return Err(format!("names {word:?}, which is none of {}", known.join(", "))),
+        }
+    }
+    Ok(words)
 }
 
 fn within<V: PartialOrd + Copy>(value: V, least: V, most: V, show: fn(V) -> String) -> Result<V, String> {

@@ -149,6 +149,12 @@ impl Client {
         self.out.len() >= self.front.options.output_bytes
     }
 
+    /// Whether the request at the head of the queue waits for an answer of which nobody here knows yet what it saw.
+    pub(super) fn awaits_answer(&self) -> bool {
+        let stage = self.queue.front().map(|waiting| &waiting.state);
+        matches!(stage, Some(Stage::Decided { .. } | Stage::Synced { .. } | Stage::Barred { .. }))
+    }
+
     /// Ends the connection, not the session.
     pub(super) fn close(&mut self, reason: &str) {
         if self.closing.is_none() {

@@ -114,6 +114,8 @@ async fn converse(
         }
         let is_open = client.closing.is_none();
         let may_answer = is_open && !client.is_full();
+        // What is told while an answer is due might be news of something that happened only after it.
+        let may_tell = may_answer && !client.awaits_answer();
         let may_read = is_open && (client.accepts() || frames.buffer.len() < READ_AHEAD_BYTES);
         if may_read {
             frames.make_room();
@@ -121,7 +123,7 @@ async fn converse(
         tokio::select! {
             biased;
             answer = answer_for_head(&mut client.queue), if may_answer => client.complete(answer).await,
-            delivery = next_delivery(&mut client.held, &client.mailbox), if may_answer => client.deliver(&delivery),
+            delivery = next_delivery(&mut client.held, &client.mailbox), if may_tell => client.deliver(&delivery),
             written = writer.write_buf(&mut client.out), if !client.out.is_empty() => match written {
                 Ok(1..) => {}
                 Ok(0) | Err(_) => break,

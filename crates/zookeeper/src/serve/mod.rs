@@ -31,7 +31,7 @@ use crate::options::Options;
 use front::Front;
 
 pub use commands::Reports;
-pub(crate) use words::WORDS;
+pub use words::WORDS;
 
 /// How long to wait after the operating system refused to hand over a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

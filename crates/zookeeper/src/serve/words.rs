@@ -11,7 +11,7 @@ use crate::prepare::PROTOCOL;
 use crate::tables::NODES;
 
 /// Every word there is a report for.
-pub(crate) const WORDS: [&str; 18] = [
+pub const WORDS: [&str; 18] = [
     "conf", "cons", "crst", "dirs", "dump", "envi", "gtmk", "hash", "isro", "mntr", "ruok", "srst", "srvr", "stat",
     "stmk", "wchc", "wchp", "wchs",
 ];

@@ -7,6 +7,8 @@ mod access;
 mod code;
 mod connect;
 mod frame;
+#[cfg(test)]
+mod fuzz;
 mod jute;
 mod multi;
 mod opcode;

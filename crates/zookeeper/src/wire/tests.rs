@@ -171,7 +171,7 @@ fn a_length_beyond_the_input_is_refused_before_anything_is_allocated() {
 }
 
 /// Runs every reader over the input. They may fail; they may not panic.
-fn read_all(input: &[u8]) {
+pub(super) fn read_all(input: &[u8]) {
     let reader = || Reader::new(input);
     let _ = RequestHeader::read(&mut reader());
     let _ = ConnectRequest::read(&mut reader());

@@ -5,10 +5,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use conclave_zookeeper::{Options, ZooKeeper, serve};
+use conclave_zookeeper::{Options, Reports, Service, ZooKeeper};
 use node::{Limits, MemberAddress, NodeId, Running, Timing};
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
@@ -20,6 +20,8 @@ pub(crate) const GET_CHILDREN: i32 = 8;
 pub(crate) const SYNC: i32 = 9;
 pub(crate) const PING: i32 = 11;
 pub(crate) const AUTH: i32 = 100;
+pub(crate) const SASL: i32 = 102;
+pub(crate) const WHO_AM_I: i32 = 107;
 pub(crate) const CLOSE: i32 = -11;
 pub(crate) const PERSISTENT: i32 = 0;
 pub(crate) const EPHEMERAL: i32 = 1;
@@ -30,6 +32,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// An ensemble of one, with a front end.
 pub(crate) struct Member {
     pub(crate) address: SocketAddr,
+    pub(crate) secure_address: SocketAddr,
+    pub(crate) reports: Reports,
     pub(crate) running: Running,
     _stop: watch::Sender<bool>,
     _folder: TempDir,
@@ -55,9 +59,14 @@ impl Member {
         let running = node::start(node_options, vec![Arc::new(ZooKeeper::default())]).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
+        let secure = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let secure_address = secure.local_addr().unwrap();
+        let secure = options.tls.is_some().then_some(secure);
         let (stop, stopped) = watch::channel(false);
-        tokio::spawn(serve(listener, running.handle(), options, stopped));
-        Member { address, running, _stop: stop, _folder: folder }
+        let service = Service::new(running.handle(), options, address);
+        let reports = service.reports();
+        tokio::spawn(service.serve(listener, secure, stopped));
+        Member { address, secure_address, reports, running, _stop: stop, _folder: folder }
     }
 
     /// A connection on which nothing was said yet.
@@ -79,11 +88,11 @@ impl Member {
 }
 
 /// A connection.
-pub(crate) struct Raw {
-    pub(crate) socket: TcpStream,
+pub(crate) struct Raw<S = TcpStream> {
+    pub(crate) socket: S,
 }
 
-impl Raw {
+impl<S: AsyncRead + AsyncWrite + Unpin> Raw<S> {
     pub(crate) async fn send(&mut self, bytes: &[u8]) {
         self.socket.write_all(bytes).await.unwrap();
     }
@@ -124,16 +133,21 @@ pub(crate) struct Received {
 }
 
 /// A connection with a session.
-pub(crate) struct Client {
-    pub(crate) raw: Raw,
+pub(crate) struct Client<S = TcpStream> {
+    pub(crate) raw: Raw<S>,
     pub(crate) session: i64,
     pub(crate) password: [u8; 16],
     pub(crate) timeout_milliseconds: i32,
     xid: i32,
 }
 
-impl Client {
-    async fn establish(mut raw: Raw, timeout_milliseconds: i32, session: i64, password: [u8; 16]) -> Client {
+impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
+    pub(crate) async fn establish(
+        mut raw: Raw<S>,
+        timeout_milliseconds: i32,
+        session: i64,
+        password: [u8; 16],
+    ) -> Client<S> {
         raw.send_frame(&connect_request(0, timeout_milliseconds, session, password)).await;
         let answer = raw.frame().await.expect("an answer to the first request");
         Client {

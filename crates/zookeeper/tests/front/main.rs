@@ -4,7 +4,10 @@
 #![allow(clippy::unwrap_used, reason = "a test that unwraps nothing has failed")]
 
 mod client;
+mod encrypted;
 mod garbage;
+mod identities;
+mod lists;
 mod order;
 mod sessions;
 mod words;

@@ -68,6 +68,22 @@ async fn an_event_comes_before_any_answer_that_saw_its_cause() {
 }
 
 #[tokio::test]
+async fn news_of_a_later_request_waits_for_the_answer_to_an_earlier_one() {
+    let member = Member::start(Options::default()).await;
+    let mut client = member.client(4000).await;
+    client.call(CREATE, &create("/n", PERSISTENT)).await;
+    for _ in 0..100 {
+        client.call(GET_DATA, &with_watch("/n", true)).await;
+        // The first is refused, the second fires the watch; both are decided in one go.
+        let refused = client.ask(CREATE, &create("/n", PERSISTENT)).await;
+        let written = client.ask(SET_DATA, &set_data("/n", b"data")).await;
+        let order =
+            [client.next().await.unwrap().xid, client.next().await.unwrap().xid, client.next().await.unwrap().xid];
+        assert_eq!(order, [refused, EVENT, written]);
+    }
+}
+
+#[tokio::test]
 async fn own_changes_are_told_before_they_are_answered() {
     let member = Member::start(Options::default()).await;
     let mut client = member.client(4000).await;

@@ -21,7 +21,8 @@ async fn timeouts_are_negotiated_within_bounds() {
 #[tokio::test]
 async fn a_session_that_is_heard_of_lives_and_one_that_is_not_ends() {
     let member = Member::start(quick()).await;
-    let mut living = member.client(300).await;
+    // The living one has two seconds for each tenth of a second that it means to need.
+    let mut living = member.client(2000).await;
     let mut silent = member.client(300).await;
     assert_eq!(living.call(CREATE, &create("/living", EPHEMERAL)).await.code, 0);
     assert_eq!(silent.call(CREATE, &create("/silent", EPHEMERAL)).await.code, 0);

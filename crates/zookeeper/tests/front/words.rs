@@ -2,7 +2,7 @@
 
 use conclave_zookeeper::Options;
 
-use crate::client::{CREATE, Member, create};
+use crate::client::{CREATE, GET_DATA, Member, create, with_watch};
 
 async fn say(member: &Member, word: &str) -> String {
     let mut raw = member.raw().await;
@@ -58,4 +58,30 @@ async fn words_off_the_whitelist_are_not_answered() {
     assert_eq!(say(&member, "ruok").await, "imok");
     assert_eq!(say(&member, "mntr").await, "mntr is not executed because it is not in the whitelist.\n");
     assert_eq!(say(&member, "what").await, "");
+}
+
+#[tokio::test]
+async fn watches_sessions_and_counters_are_reported() {
+    let member = Member::start(Options::default()).await;
+    let mut client = member.client(4000).await;
+    client.call(CREATE, &create("/e", 1)).await;
+    client.call(GET_DATA, &with_watch("/e", true)).await;
+    let session = format!("{:#x}", client.session);
+
+    assert_eq!(say(&member, "wchs").await, "1 connections watching 1 paths\nTotal watches:1\n");
+    assert_eq!(say(&member, "wchc").await, format!("{session}\n\t/e\n\n"));
+    assert_eq!(say(&member, "wchp").await, format!("/e\n\t{session}\n\n"));
+    let dump = say(&member, "dump").await;
+    assert!(dump.contains(&format!("Sessions with Ephemerals (1):\n{session}:\n\t/e\n")), "{dump}");
+    let cons = say(&member, "cons").await;
+    assert!(cons.contains(&format!("recved=2,sent=2,sid={session},lop=GETD,")), "{cons}");
+    assert_eq!(say(&member, "crst").await, "Connection stats reset.\n");
+    assert!(say(&member, "cons").await.contains("(queued=0,recved=0,sent=0,"));
+    assert_eq!(say(&member, "srst").await, "Server stats reset.\n");
+    assert!(say(&member, "srvr").await.contains("\nReceived: 0\nSent: 0\n"));
+    let hash = say(&member, "hash").await;
+    assert!(hash.split_once(": ").is_some_and(|(_, hash)| hash.trim().len() == 32), "{hash}");
+    assert_eq!(say(&member, "gtmk").await, "0");
+    assert_eq!(say(&member, "stmk\0\0\0\0\0\0\x01\x02").await, "258");
+    assert_eq!(say(&member, "gtmk").await, "258");
 }

@@ -5,6 +5,7 @@ use node::{Context, NodeId, Protocol};
 use state::{LeaseId, State};
 
 use super::super::{Attached, Decision, Hold, Request, ZooKeeper};
+use crate::options::Rules;
 use crate::tables::{CHILDREN, NODES, SPECS, Tree};
 use crate::wire::{Access, Code, Identity, OpCode, Reader, Stat, Writer, permission};
 use crate::{path, tables};
@@ -25,7 +26,12 @@ pub(super) struct Bench {
 impl Bench {
     /// An empty ensemble with one session.
     pub(super) fn new() -> (Bench, Hold) {
-        let protocol = ZooKeeper::default();
+        Bench::with_rules(Rules::default())
+    }
+
+    /// The same, with these rules.
+    pub(super) fn with_rules(rules: Rules) -> (Bench, Hold) {
+        let protocol = ZooKeeper::new(rules);
         let (state, follower) = (State::new(&SPECS), State::new(&SPECS));
         let mut bench = Bench { protocol, state, follower, random: 0, time: 1_700_000_000_000, zxid: 0 };
         let attached = bench.open(4000);

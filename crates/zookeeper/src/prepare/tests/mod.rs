@@ -2,5 +2,6 @@
 
 mod bench;
 mod golden;
+mod quotas;
 mod random;
 mod sessions;
