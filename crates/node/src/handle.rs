@@ -90,7 +90,7 @@ pub(crate) struct Shared {
     pub(crate) inbox: Inbox,
     pub(crate) view: ArcSwap<View>,
     pub(crate) status: watch::Sender<Arc<Status>>,
-    pub(crate) hub: Hub,
+    pub(crate) hub: Arc<Hub>,
     pub(crate) limits: Limits,
     diary: Shelf,
     next_tag: AtomicU64,
@@ -99,7 +99,7 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(inbox: Inbox, view: View, status: Status, limits: Limits, diary: Shelf) -> Arc<Shared> {
-        let hub = Hub::new(view.revision(), limits.mailbox_changes);
+        let hub = Arc::new(Hub::new(view.revision(), limits.mailbox_changes));
         Arc::new(Shared {
             inbox,
             view: ArcSwap::from_pointee(view),
@@ -271,7 +271,7 @@ impl Handle {
     /// A box for the changes that one connection or one watch stream is interested in.
     #[must_use]
     pub fn mailbox(&self) -> Mailbox {
-        Mailbox::open(self.shared.clone())
+        self.shared.hub.mailbox()
     }
 
     /// The member's limits.

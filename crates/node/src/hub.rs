@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use state::interest::Index;
-use state::{Change, TableId};
+use state::{Change, State, TableId};
 use tokio::sync::{Notify, watch};
 
 pub use state::interest::Interest;
@@ -42,7 +42,9 @@ pub struct Watched {
 /// Who is interested: a box and one of its watches.
 type Subscriber = (u64, u64);
 
-pub(crate) struct Hub {
+/// Knows who watches what, and hands out what changed. It takes no task and no time of its own: whoever follows the
+/// published states calls [`Hub::dispatch`].
+pub struct Hub {
     desk: Mutex<Desk>,
     dispatched: watch::Sender<u64>,
     /// Changes one box may hold before its watches lose their place.
@@ -75,13 +77,27 @@ struct Content {
 }
 
 impl Hub {
-    pub(crate) fn new(revision: u64, capacity: usize) -> Hub {
+    /// Everything up to `revision` was handed out; a box holds at most `capacity` changes.
+    #[must_use]
+    pub fn new(revision: u64, capacity: usize) -> Hub {
         let desk = Desk { dispatched: revision, ..Desk::default() };
         Hub { desk: Mutex::new(desk), dispatched: watch::Sender::new(revision), capacity }
     }
 
+    /// A box for the changes that one connection or one watch stream is interested in.
+    #[must_use]
+    pub fn mailbox(self: &Arc<Self>) -> Mailbox {
+        Mailbox::open(self.clone())
+    }
+
+    /// The newest revision whose changes were handed out.
+    #[must_use]
+    pub fn dispatched(&self) -> u64 {
+        self.lock().dispatched
+    }
+
     /// Hands out everything that `view` knows and that was not handed out yet.
-    pub(crate) fn dispatch(&self, view: &View) {
+    pub fn dispatch(&self, view: &State) {
         let mut desk = self.lock();
         let from = desk.dispatched + 1;
         if view.revision() < from {
@@ -183,19 +199,19 @@ impl BoxShared {
 /// The changes that one connection or one watch stream is interested in, in order.
 pub struct Mailbox {
     id: u64,
-    member: Arc<Shared>,
+    hub: Arc<Hub>,
     content: Arc<BoxShared>,
 }
 
 impl Mailbox {
-    pub(crate) fn open(member: Arc<Shared>) -> Mailbox {
+    fn open(hub: Arc<Hub>) -> Mailbox {
         let content = Arc::new(BoxShared::default());
-        let mut desk = member.hub.lock();
+        let mut desk = hub.lock();
         desk.next_box += 1;
         let id = desk.next_box;
         desk.boxes.insert(id, Subscription { shared: content.clone(), watches: BTreeMap::new() });
         drop(desk);
-        Mailbox { id, member, content }
+        Mailbox { id, hub, content }
     }
 
     /// Watches part of a table under a token of the caller's, replacing what the token meant before.
@@ -203,7 +219,7 @@ impl Mailbox {
     /// Changes of revision [`Watched::live_from`] and later will arrive here. Earlier ones are in the history of
     /// any view taken after this call, so nothing is missed and nothing comes twice.
     pub fn watch(&self, table: TableId, interest: Interest, token: u64) -> Watched {
-        let mut desk = self.member.hub.lock();
+        let mut desk = self.hub.lock();
         let subscriber = (self.id, token);
         let live_from = desk.dispatched + 1;
         let subscription = desk.boxes.get_mut(&self.id).expect("a mailbox is registered as long as it lives");
@@ -218,7 +234,7 @@ impl Mailbox {
 
     /// Ends a watch. Deliveries that already arrived for it stay in the box.
     pub fn unwatch(&self, token: u64) {
-        let mut desk = self.member.hub.lock();
+        let mut desk = self.hub.lock();
         let subscription = desk.boxes.get_mut(&self.id).expect("a mailbox is registered as long as it lives");
         if let Some((table, interest)) = subscription.watches.remove(&token) {
             desk.index.remove(table, &interest, &(self.id, token));
@@ -244,15 +260,15 @@ impl Mailbox {
 
     /// Resolves when every change up to `revision` that concerns this box is in the box.
     pub async fn settled(&self, revision: u64) {
-        let mut dispatched = self.member.hub.dispatched.subscribe();
-        // The sender lives in the member, which this mailbox holds: the wait can only end by the revision.
+        let mut dispatched = self.hub.dispatched.subscribe();
+        // The sender lives in the hub, which this mailbox holds: the wait can only end by the revision.
         let _ = dispatched.wait_for(|&dispatched| dispatched >= revision).await;
     }
 }
 
 impl Drop for Mailbox {
     fn drop(&mut self) {
-        let mut desk = self.member.hub.lock();
+        let mut desk = self.hub.lock();
         if let Some(subscription) = desk.boxes.remove(&self.id) {
             for (token, (table, interest)) in subscription.watches {
                 desk.index.remove(table, &interest, &(self.id, token));

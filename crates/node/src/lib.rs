@@ -44,7 +44,7 @@ pub use diary::{Diary, DiaryEntry, DiaryKind, DiskFacts, Facts, PeerFacts};
 pub use failure::{Failure, Reason};
 pub use fold::{Fold, Unfoldable};
 pub use handle::{Changed, Handle, Pending, Remaining, Renewed, Reply, StreamId, View};
-pub use hub::{Delivery, Interest, Mailbox, Watched};
+pub use hub::{Delivery, Hub, Interest, Mailbox, Watched};
 pub use message::{Decline, Outcome, PeerMessage, Question};
 pub use options::{Limits, MemberAddress, Options, Timing};
 pub use protocol::{Context, Protocol, ProtocolId};
@@ -55,4 +55,6 @@ pub use shell::diary::read_diary;
 pub use shell::{Fatal, RecoveryError, Running, StartError, start};
 // The half of the shell that knows files but no threads: the simulator runs it over disks in memory.
 pub use shell::{LogWriter, Recovery, SnapshotFile, Snapshots, recover_from};
+// The bytes between members: the simulator changes some of them.
 pub use status::{Counters, MemberStatus, Role, RoleChange, Status};
+pub use wire::{BadFrame, decode_frame, encode_frame};

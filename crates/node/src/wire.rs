@@ -17,17 +17,26 @@ pub(crate) const FRAME_HEADER_BYTES: usize = 8;
 
 /// Why a peer's bytes are not a frame. The connection they came on is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum BadFrame {
+pub enum BadFrame {
+    /// It announces more than is taken.
     #[error("a frame of {bytes} bytes is announced, the limit is {limit}")]
-    TooLong { bytes: usize, limit: usize },
+    TooLong {
+        /// What it announces.
+        bytes: usize,
+        /// What is taken.
+        limit: usize,
+    },
+    /// Its bytes changed under way, or are none of ours.
     #[error("a frame's checksum does not fit its content")]
     Checksum,
+    /// It is whole, and says what this version does not know.
     #[error("a frame's content is no message that this version knows")]
     Content,
 }
 
 /// Puts a message into a frame, in parts, so that payloads are lent and not copied.
-pub(crate) fn encode_frame(message: &PeerMessage) -> Vec<Bytes> {
+#[must_use]
+pub fn encode_frame(message: &PeerMessage) -> Vec<Bytes> {
     let mut writer = Writer::default();
     write_message(&mut writer, message);
     let length = writer.len();
@@ -48,7 +57,10 @@ pub(crate) fn ping_frame() -> [u8; FRAME_HEADER_BYTES] {
 }
 
 /// Takes the next message out of what was received, if it is there whole.
-pub(crate) fn decode_frame(received: &mut BytesMut, limit: usize) -> Result<Option<PeerMessage>, BadFrame> {
+///
+/// # Errors
+/// [`BadFrame`]: nothing that comes after it on this connection can be understood.
+pub fn decode_frame(received: &mut BytesMut, limit: usize) -> Result<Option<PeerMessage>, BadFrame> {
     while received.starts_with(&ping_frame()) {
         received.advance(FRAME_HEADER_BYTES);
     }

@@ -132,6 +132,15 @@ impl Disk {
         Ok(order.meta)
     }
 
+    /// The snapshot is not written down.
+    ///
+    /// # Errors
+    /// Always.
+    pub fn abandon_snapshot(&mut self) -> Result<SnapshotMeta, String> {
+        self.saving = None;
+        Err("given up".into())
+    }
+
     /// The newest snapshot, as it travels: `None` if there is none.
     ///
     /// # Errors

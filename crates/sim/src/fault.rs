@@ -81,6 +81,26 @@ faults! {
     Reorder = "messages reordered",
     /// Consensus messages arrive a second time, many seconds later.
     Replay = "messages replayed",
+    /// Bits of a message change on the wire.
+    Corrupt = "bytes corrupted on the wire",
+    /// A bit of a follower's state changes.
+    BitFlip = "bit flipped in a follower's state",
+    /// A member is added, and votes as soon as it is caught up.
+    AddMember = "member added",
+    /// A learner is added that stays one.
+    AddLearner = "learner added",
+    /// A learner is promoted.
+    Promote = "learner promoted",
+    /// A member is removed.
+    RemoveMember = "member removed",
+    /// The leader is removed.
+    RemoveLeader = "leader removed",
+    /// A member is lost with its disk, removed, and replaced by a new one.
+    Replace = "member lost and replaced",
+    /// Two operators change the membership at once.
+    TwoOperators = "two operators at once",
+    /// An operator orders another leader.
+    Lead = "leadership ordered elsewhere",
     /// A process is killed.
     Kill = "kill",
     /// The leader is killed.
@@ -151,6 +171,10 @@ faults! {
     Impatience = "impatient clients",
     /// Clients that hold leases fall silent.
     Silence = "silent lease holders",
+    /// Watchers read so late that they lose their place.
+    SlowWatchers = "slow watchers",
+    /// Members tell their watchers late.
+    SlowHubs = "late watch hubs",
 }
 
 impl Fault {
@@ -158,5 +182,11 @@ impl Fault {
     #[must_use]
     pub fn is_harsh(self) -> bool {
         matches!(self, Fault::Drop | Fault::Double | Fault::Reorder | Fault::Replay)
+    }
+
+    /// Whether it needs machines beyond those of the members there are.
+    #[must_use]
+    pub fn needs_spares(self) -> bool {
+        matches!(self, Fault::AddMember | Fault::AddLearner | Fault::Replace | Fault::TwoOperators)
     }
 }

@@ -37,6 +37,8 @@ pub struct Plan {
     pub pace: Pace,
     /// How many members.
     pub members: u64,
+    /// How many machines there are beside them, for members to come.
+    pub spares: u64,
     /// The faults there are.
     pub faults: Vec<Fault>,
     /// The least and the longest time between two faults, in nanoseconds.
@@ -53,6 +55,8 @@ pub struct Plan {
     pub turn: u64,
     /// What clients do.
     pub clients: ClientPlan,
+    /// How many watchers there are.
+    pub watchers: usize,
     /// Heartbeats and elections.
     pub timing: Timing,
     /// The member's bounds.
@@ -124,6 +128,7 @@ impl Plan {
         Plan {
             pace,
             members: if chance.percent(70) { 3 } else { 5 },
+            spares: if faults.iter().any(|fault| fault.needs_spares()) { chance.between(1, 4) } else { 0 },
             faults,
             fault_gap: (gap / 4, gap),
             // In proportion to how often there is a fault, so that most worlds are neither always well nor always
@@ -146,6 +151,7 @@ impl Plan {
                 Pace::Dense => ClientPlan::draw(chance),
                 Pace::Sparse => ClientPlan::draw(chance).slowed(chance),
             },
+            watchers: usize::try_from(chance.between(1, 4)).expect("a few"),
             timing: draw_timing(pace, chance),
             limits: draw_limits(pace, chance),
             sabotage: settings.sabotage,
@@ -236,6 +242,9 @@ fn draw_limits(pace: Pace, chance: &mut Chance) -> Limits {
     }
     if chance.percent(60) {
         limits.snapshot_log_bytes = chance.magnitude(8 << 10, 512 << 10);
+    }
+    if chance.percent(50) {
+        limits.mailbox_changes = usize::try_from(chance.magnitude(2, 64)).expect("small");
     }
     limits.segment_bytes = limits.segment_bytes_min().next_multiple_of(4096) << chance.below(3);
     limits

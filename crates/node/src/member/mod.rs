@@ -175,6 +175,13 @@ impl Member {
         &self.raft
     }
 
+    /// Turns one bit of one row of the committed state, as failing memory would, and says whether there is such a bit:
+    /// proof that the difference is noticed. Debug builds only.
+    #[cfg(debug_assertions)]
+    pub fn damage(&mut self, table: state::TableId, key: &[u8], bit: usize) -> bool {
+        self.committed.damage(table, key, bit, state::Damage::Divergence)
+    }
+
     /// Takes in one event.
     pub fn step(&mut self, now: Now, event: Event) {
         self.clock.advance(now);

@@ -1,9 +1,9 @@
 //! Nothing is promised that a crash can take back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use node::{Batch, NodeId};
-use raft::{Ballot, Envelope, LogId, Message, Recovered, Term, Write};
+use raft::{Ballot, Envelope, LogId, Membership, Message, Recovered, Term, Write};
 
 use super::{Invariant, Verdict, View, ensure, list, violation};
 
@@ -62,14 +62,27 @@ pub fn leaders_have_voted_durably(id: NodeId, term: Term, view: &View) -> Verdic
 ///
 /// # Errors
 /// It is not.
-pub fn committed_means_durable_on_a_majority(entry: LogId, views: &BTreeMap<NodeId, View>) -> Verdict {
-    let holders: Vec<NodeId> = views
-        .iter()
-        .filter(|(_, view)| view.durable_at(entry.index) == Some(entry.term) || view.kept.index >= entry.index)
-        .map(|(id, _)| *id)
-        .collect();
-    ensure(holders.len() > views.len() / 2, Invariant::CommittedMeansDurable, || {
-        format!("entry {entry} is committed, only the disks of {holders:?} hold it")
+///
+/// The membership in force when its leader counted was the last one decided before it, or the newest that whoever knows
+/// of it has in its log: a membership is in force as soon as it is appended.
+pub fn committed_means_durable_on_a_majority(
+    entry: LogId,
+    views: &BTreeMap<NodeId, View>,
+    memberships: [&Membership; 2],
+) -> Verdict {
+    let holds = |id: &NodeId| {
+        views
+            .get(id)
+            .is_some_and(|view| view.durable_at(entry.index) == Some(entry.term) || view.kept.index >= entry.index)
+    };
+    let majority = |voters: &BTreeSet<NodeId>| voters.iter().filter(|id| holds(id)).count() > voters.len() / 2;
+    let decides = |membership: &&Membership| {
+        majority(&membership.voters) && (membership.outgoing.is_empty() || majority(&membership.outgoing))
+    };
+    ensure(memberships.iter().any(decides), Invariant::CommittedMeansDurable, || {
+        let holders: Vec<NodeId> = views.keys().copied().filter(holds).collect();
+        let voters = memberships.map(|membership| (&membership.voters, &membership.outgoing));
+        format!("entry {entry} is committed, only the disks of {holders:?} hold it; voters are {voters:?}")
     })
 }
 

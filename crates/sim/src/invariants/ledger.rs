@@ -1,15 +1,16 @@
 //! What was decided for ever: every entry that any member ever knew to be committed, put once into a state of its own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use node::Batch;
-use raft::{Body, Entry, Index, LogId, Term};
+use node::{Batch, NodeId};
+use raft::{Body, Entry, Index, LogId, Membership, Term};
 use state::{Delta, Edit, State, TableSpec};
 
+use super::watches::Told;
 use super::{Invariant, Verdict, Violation, ensure, must, violation};
 use crate::check::Step;
-use crate::registers::{EXPIRIES, RECEIPTS, RequestId};
+use crate::registers::{EXPIRIES, RECEIPTS, Register, Registers, RequestId};
 
 /// One entry that was decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,15 +49,28 @@ pub enum Deed {
 pub struct Ledger {
     decided: Vec<Decided>,
     reference: State,
+    membership: Membership,
+    /// Everybody who ever belonged.
+    belonged: BTreeSet<NodeId>,
     receipts: BTreeMap<RequestId, (Index, u64)>,
     steps: BTreeMap<u64, Step>,
+    /// Every change of a register, by revision, in order.
+    changes: BTreeMap<u64, Vec<Told>>,
 }
 
 impl Ledger {
     /// Nothing was decided yet.
     #[must_use]
-    pub fn new(specs: &[TableSpec]) -> Ledger {
-        Ledger { decided: Vec::new(), reference: State::new(specs), receipts: BTreeMap::new(), steps: BTreeMap::new() }
+    pub fn new(specs: &[TableSpec], membership: Membership) -> Ledger {
+        Ledger {
+            decided: Vec::new(),
+            belonged: membership.members(),
+            membership,
+            reference: State::new(specs),
+            receipts: BTreeMap::new(),
+            steps: BTreeMap::new(),
+            changes: BTreeMap::new(),
+        }
     }
 
     /// The last place that was decided.
@@ -84,6 +98,18 @@ impl Ledger {
         &self.reference
     }
 
+    /// Who belongs to the ensemble.
+    #[must_use]
+    pub fn membership(&self) -> &Membership {
+        &self.membership
+    }
+
+    /// Whether a member ever belonged to it.
+    #[must_use]
+    pub fn ever_belonged(&self, id: NodeId) -> bool {
+        self.belonged.contains(&id)
+    }
+
     /// Where a request was done, and which revision it made.
     #[must_use]
     pub fn receipt(&self, request: RequestId) -> Option<(Index, u64)> {
@@ -96,6 +122,16 @@ impl Ledger {
         &self.steps
     }
 
+    /// What happened to these registers (the first included, the second excluded), from one revision through another.
+    #[must_use]
+    pub fn changes(&self, from: u64, through: u64, registers: (Register, Register)) -> Vec<Told> {
+        if from > through {
+            return Vec::new();
+        }
+        let all = self.changes.range(from..=through).flat_map(|(_, told)| told).copied();
+        all.filter(|&(_, register, _)| register >= registers.0 && register < registers.1).collect()
+    }
+
     /// The entry behind the last one was decided. Gives what it did.
     ///
     /// # Errors
@@ -103,6 +139,10 @@ impl Ledger {
     pub fn decide(&mut self, entry: &Entry<Batch>, known_in: Term) -> Result<Vec<Deed>, Violation> {
         let index = self.last().next();
         let mut deeds = Vec::new();
+        if let Body::Membership(membership) = &entry.body {
+            self.membership = membership.clone();
+            self.belonged.extend(membership.members());
+        }
         if let Body::Command(batch) = &entry.body {
             for delta in batch.deltas() {
                 self.put(index, &delta, &mut deeds)?;
@@ -153,6 +193,8 @@ impl Ledger {
         if revision > before {
             let step = must(step.ok_or("nobody"), Invariant::OnlyWhatWasAskedFor, || format!("entry {index}"))?;
             self.steps.insert(revision, step);
+            let told = self.reference.changes(revision).into_iter().flatten().filter_map(Registers::told);
+            self.changes.insert(revision, told.collect());
         }
         Ok(())
     }

@@ -98,6 +98,12 @@ invariants! {
     RequestsAreAnsweredOnce = "requests are answered once",
     /// Every request gets an answer in time.
     RequestsAreAnswered = "requests are answered",
+    /// What an operator is told was done to the membership is decided.
+    OrdersAreCarriedOut = "orders are carried out",
+    /// A frame of which a bit changed under way is never taken for another message.
+    CorruptedBytesAreRefused = "corrupted bytes are refused",
+    /// A member whose state differs by one bit is found out as soon as anything is decided.
+    DamageIsNoticed = "damage is noticed",
     /// Every answer can be understood.
     RepliesCanBeRead = "replies can be read",
     /// A read after a barrier sees every write that was acknowledged before it began.
@@ -110,6 +116,10 @@ invariants! {
     LeasesAreMissedOnlyWhenEnded = "leases are missed only when they ended",
     /// A lease that nobody keeps is gone within its time and a little, once nothing goes wrong any more.
     LeasesEnd = "leases end within their bound",
+    /// A watcher is told every change of what it watches once and in order, through reconnections and changes of leader.
+    WatchersSeeEveryChangeOnce = "watchers see every change once",
+    /// Nobody can be told of a revision before the watchers beside him were told of what happened up to it.
+    WatchersMissNothing = "watchers miss nothing",
     /// After the faults there is one leader, and all members are equal, within twenty election timeouts and a little.
     HealedConverges = "a healed ensemble converges",
     /// After the faults every member answers fresh writes and reads within a second.

@@ -16,6 +16,7 @@ pub mod leases;
 mod ledger;
 mod list;
 pub mod published;
+pub mod watches;
 mod witness;
 
 use std::fmt;

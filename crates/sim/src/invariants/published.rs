@@ -75,10 +75,10 @@ pub fn running_hashes_are_true(id: NodeId, state: &State) -> Verdict {
     ensure(running == anew, Invariant::RunningHashesAreTrue, || format!("{id}: the hash is {running:x}, anew {anew:x}"))
 }
 
-/// A member stops by itself only when its log failed.
+/// A member stops by itself only when its log failed or its state was damaged.
 ///
 /// # Errors
 /// It stops for another reason.
-pub fn members_stop_only_for_their_disks(id: NodeId, why: &str, log_failed: bool) -> Verdict {
-    ensure(log_failed, Invariant::MembersStopOnlyWithReason, || format!("{id}: {why}"))
+pub fn members_stop_only_with_a_reason(id: NodeId, why: &str, reason: bool) -> Verdict {
+    ensure(reason, Invariant::MembersStopOnlyWithReason, || format!("{id}: {why}"))
 }

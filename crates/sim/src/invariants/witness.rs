@@ -89,11 +89,13 @@ impl Witness {
     #[must_use]
     pub fn new(members: impl IntoIterator<Item = (NodeId, Membership)>, specs: &[TableSpec]) -> Witness {
         let view = |initial| View::new(Recovered::empty(initial), (0, 0));
+        let members: Vec<_> = members.into_iter().collect();
+        let founding = members.first().map(|(_, initial)| initial.clone()).unwrap_or_default();
         Witness {
             views: members.into_iter().map(|(id, initial)| (id, view(initial))).collect(),
             leaders: BTreeMap::new(),
             entries: Entries::new(),
-            ledger: Ledger::new(specs),
+            ledger: Ledger::new(specs, founding),
             overwritten: 0,
         }
     }
@@ -153,6 +155,11 @@ impl Witness {
         view.kept = view.kept.max(last);
     }
 
+    /// A member's disk is gone, and it will never be back.
+    pub fn lost(&mut self, id: NodeId) {
+        *self.view_mut(id) = View::new(Recovered::empty(Membership::default()), (0, 0));
+    }
+
     /// A process ended: it leads nothing any more.
     pub fn ended(&mut self, id: NodeId) {
         self.view_mut(id).leads = None;
@@ -183,6 +190,7 @@ impl Witness {
         id: NodeId,
         effects: &Effects,
         raft: &Raft<Batch>,
+        damaged: bool,
     ) -> Result<Vec<(u64, Deed)>, Violation> {
         let marks = raft.marks();
         for write in &effects.write {
@@ -210,7 +218,7 @@ impl Witness {
             }
         }
         if let Some(state) = &effects.publish {
-            self.published(id, state)?;
+            self.published(id, state, damaged)?;
         }
         Ok(deeds)
     }
@@ -255,7 +263,8 @@ impl Witness {
                 continue;
             }
             let entry_id = LogId::new(entry.term, index);
-            durability::committed_means_durable_on_a_majority(entry_id, &self.views)?;
+            let memberships = [self.ledger.membership(), raft.membership()];
+            durability::committed_means_durable_on_a_majority(entry_id, &self.views, memberships)?;
             let proposed = self.entries.get(&entry_id).map_or(0, |seen| seen.at);
             deeds.extend(self.ledger.decide(entry, term)?.into_iter().map(|deed| (proposed, deed)));
             for (&leader, view) in &self.views {
@@ -272,10 +281,13 @@ impl Witness {
         Ok(deeds)
     }
 
-    fn published(&mut self, id: NodeId, state: &Published) -> Verdict {
+    fn published(&mut self, id: NodeId, state: &Published, damaged: bool) -> Verdict {
         let view = &self.views[&id];
         published::published_states_move_forward(id, view, state)?;
-        published::states_are_equal(id, state, &self.ledger)?;
+        // That is for the members to notice, if the difference was put there on purpose.
+        if !damaged {
+            published::states_are_equal(id, state, &self.ledger)?;
+        }
         published::the_feed_has_no_gap(id, view, state, &self.ledger)?;
         self.view_mut(id).published = (state.index, state.state.revision());
         Ok(())

@@ -3,7 +3,7 @@
 
 use bytes::{BufMut, Bytes};
 use node::{Context, Protocol, ProtocolId};
-use state::{Delta, Edit, History, LeaseId, TableId, TableSpec, Transaction};
+use state::{Change, Delta, Edit, History, LeaseId, TableId, TableSpec, Transaction};
 
 use super::{Action, Answer, Register, Reply, Request, RequestId};
 
@@ -21,6 +21,24 @@ pub struct Registers;
 impl Registers {
     /// Its number.
     pub const ID: ProtocolId = ProtocolId(7);
+
+    /// The table of the registers.
+    pub const REGISTERS: TableId = REGISTERS;
+
+    /// What a change says of a register: at which revision, which, and what it holds since. `None` if it is a change of
+    /// something else.
+    #[must_use]
+    pub fn told(change: &Change) -> Option<(u64, Register, Option<u64>)> {
+        if change.table != REGISTERS {
+            return None;
+        }
+        let register = Register::from_be_bytes(change.key.as_ref().try_into().ok()?);
+        let holds = match &change.after {
+            Some(row) => Some(u64::from_le_bytes(*row.value().first_chunk()?)),
+            None => None,
+        };
+        Some((change.revision, register, holds))
+    }
 
     /// What a register holds in a state.
     #[must_use]

@@ -25,6 +25,7 @@ impl World {
                 Ok(())
             }
             Some(Waiter::Lease { client, lease, asked, kept }) => self.lease_told(client, lease, asked, kept, &told),
+            Some(Waiter::Order(order)) => self.order_told(order, &told),
             None => Ok(()),
         }
     }

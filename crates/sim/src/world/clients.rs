@@ -8,6 +8,7 @@ use node::{Batch, Failure, NodeId, StreamId};
 use raft::{Body, Write};
 use state::LeaseId;
 
+use super::operators::Order;
 use super::{Action as Happening, World};
 use crate::chance::Chance;
 use crate::check::{Done, Operation, Outcome};
@@ -27,6 +28,10 @@ pub(super) struct Mood {
     pub(super) impatient: bool,
     /// They do not keep their leases.
     pub(super) silent: bool,
+    /// Watchers read late.
+    pub(super) slow_watchers: bool,
+    /// Hubs hear late of what is published.
+    pub(super) slow_hubs: bool,
     /// They ask for nothing new.
     pub(super) resting: bool,
 }
@@ -37,6 +42,8 @@ pub(super) enum Waiter {
     Request { client: usize, request: RequestId },
     /// A barrier, to read then.
     Read { client: usize, request: RequestId, register: Register, acknowledged_before: u64 },
+    /// An operator's order.
+    Order(Order),
     /// A lease to be kept or looked at.
     Lease { client: usize, lease: i64, asked: u64, kept: bool },
 }
@@ -385,7 +392,7 @@ impl World {
         request
     }
 
-    fn post(&mut self, id: NodeId, waiter: Waiter, event: impl FnOnce(RequestTag) -> Event) {
+    pub(super) fn post(&mut self, id: NodeId, waiter: Waiter, event: impl FnOnce(RequestTag) -> Event) {
         let Some(process) = &mut self.host(id).process else { return self.abandoned(&waiter) };
         let tag = RequestTag(process.next_tag);
         process.next_tag += 1;

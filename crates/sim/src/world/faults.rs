@@ -102,7 +102,26 @@ impl World {
                 self.spoil_clock(fault);
             }
             Fault::StepAside => self.step_aside(),
-            Fault::Burst | Fault::LargeRequests | Fault::Impatience | Fault::Silence => self.change_mood(fault),
+            Fault::Corrupt => {
+                let ways = self.network.ways();
+                let way = self.chance.pick(&ways).expect("there are at least two members");
+                self.corrupted_next.insert(way);
+            }
+            Fault::BitFlip => self.flip_a_bit(),
+            Fault::AddMember
+            | Fault::AddLearner
+            | Fault::Promote
+            | Fault::RemoveMember
+            | Fault::RemoveLeader
+            | Fault::Replace
+            | Fault::TwoOperators
+            | Fault::Lead => self.operate(fault),
+            Fault::Burst
+            | Fault::LargeRequests
+            | Fault::Impatience
+            | Fault::Silence
+            | Fault::SlowWatchers
+            | Fault::SlowHubs => self.change_mood(fault),
         }
     }
 
@@ -136,6 +155,7 @@ impl World {
     /// Nothing is wrong any more, and nothing that was begun goes on.
     pub(super) fn heal(&mut self) {
         self.epoch += 1;
+        self.corrupted_next.clear();
         self.mood = Mood { resting: true, ..Mood::default() };
         for due in self.network.heal(self.now) {
             self.at(due.at, Action::Deliver(due));
@@ -177,7 +197,7 @@ impl World {
         }
     }
 
-    fn anybody(&mut self) -> NodeId {
+    pub(super) fn anybody(&mut self) -> NodeId {
         let ids = self.ids();
         self.chance.pick(&ids).expect("there are members")
     }
@@ -471,6 +491,8 @@ impl World {
                 self.mood.padding = u32::try_from(bytes).expect("a few thousand bytes");
             }
             Fault::Impatience => self.mood.impatient = true,
+            Fault::SlowWatchers => self.mood.slow_watchers = true,
+            Fault::SlowHubs => self.mood.slow_hubs = true,
             _ => self.mood.silent = true,
         }
         let span = self.span();

@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use node::member::{Event, Member, Published, RequestTag};
-use node::{MemberAddress, NodeId, Options};
+use node::member::{Event, Member, Peers, Published, RequestTag};
+use node::{Hub, NodeId, Options};
 use state::LeaseId;
 
 use super::clients::Waiter;
-use super::{Action, World};
+use super::operators::address;
+use super::{Action, World, watchers};
 use crate::chance::Chance;
 use crate::clock::{MICROSECOND, MILLISECOND, SECOND, VirtualClock};
 use crate::disk::{Death, Disk, Written};
@@ -39,6 +41,12 @@ pub(super) struct Host {
     pub(super) stuck_sync: u64,
     /// There is no room on the disk.
     pub(super) disk_full: bool,
+    /// It is in use: a member, or about to be one, or not told yet that it is none any more.
+    pub(super) present: bool,
+    /// It was a member, and never will be again.
+    pub(super) gone: bool,
+    /// Since when a bit of its process's state is wrong.
+    pub(super) damaged: Option<u64>,
     /// The next process is killed while it starts.
     pub(super) killed_in_start: bool,
 }
@@ -52,6 +60,11 @@ pub(super) struct Process {
     pub(super) turn: Option<(u64, u64)>,
     pub(super) turns: u64,
     pub(super) published: Published,
+    pub(super) hub: Arc<Hub>,
+    /// Its hub is about to hear of what was published.
+    pub(super) dispatching: bool,
+    /// With whom it is to be connected; as its options say before it said so.
+    pub(super) peers: Option<Peers>,
     /// The connections that it knows of.
     pub(super) links: BTreeMap<NodeId, u64>,
     pub(super) waiting: BTreeMap<RequestTag, Waiter>,
@@ -61,18 +74,12 @@ pub(super) struct Process {
 
 impl Host {
     pub(super) fn new(id: NodeId, plan: &Plan, chance: Chance) -> Host {
-        let address = |id: u64| MemberAddress {
-            id: NodeId(id),
-            name: format!("m{id}"),
-            peer: format!("m{id}:2380"),
-            client: BTreeMap::new(),
-            priority: 0,
-        };
+        let founds = id.0 <= plan.members;
         let options = Options {
             ensemble: "simulated".into(),
             id,
-            members: (1..=plan.members).map(address).collect(),
-            join: false,
+            members: (1..=plan.members).map(|id| address(NodeId(id))).collect(),
+            join: !founds,
             listen_peer: None,
             data: PathBuf::new(),
             timing: plan.timing,
@@ -91,7 +98,15 @@ impl Host {
             stuck_sync: 0,
             disk_full: false,
             killed_in_start: false,
+            present: founds,
+            gone: false,
+            damaged: None,
         }
+    }
+
+    /// Whether it waits to be a member.
+    pub(super) fn is_spare(&self) -> bool {
+        !self.present && !self.gone
     }
 
     /// Hands an event to the process, if there is one.
@@ -107,7 +122,7 @@ impl World {
     pub(super) fn start(&mut self, id: NodeId, life: u64) -> Verdict {
         let now = self.now;
         let host = self.hosts.get_mut(&id).expect("every member has a host");
-        if host.life != life || host.process.is_some() {
+        if host.life != life || host.process.is_some() || !host.present {
             return Ok(());
         }
         host.clock.restart(now);
@@ -147,7 +162,10 @@ impl World {
             touched: BTreeSet::new(),
             turn: None,
             turns: 0,
+            hub: watchers::hub(published.state.revision(), host.options.limits.mailbox_changes),
+            dispatching: false,
             published,
+            peers: None,
             links: BTreeMap::new(),
             waiting: BTreeMap::new(),
             next_tag: 1,
@@ -170,6 +188,7 @@ impl World {
         host.disk.die(death, &mut host.chance);
         host.life += 1;
         host.paused = None;
+        host.damaged = None;
         let life = host.life;
         self.witness.ended(id);
         self.coverage.count(match death {

@@ -7,12 +7,16 @@ use super::host::SILENCE_MAX;
 use super::{Action, World};
 use crate::clock::MILLISECOND;
 use crate::disk::Death;
+use crate::invariants::Verdict;
 use crate::network::{Due, Pair, Sent, Way, pair};
 
 impl World {
-    pub(super) fn send(&mut self, from: NodeId, to: NodeId, message: PeerMessage) {
+    pub(super) fn send(&mut self, from: NodeId, to: NodeId, message: PeerMessage) -> Verdict {
         if self.is_traced() {
             self.note_of(from, || format!("to {to}: {message:?}").chars().take(200).collect());
+        }
+        if self.network.standing(pair(from, to)).is_some() && self.corrupted_next.remove(&(from, to)) {
+            return self.corrupt((from, to), &message);
         }
         match self.network.send(self.now, (from, to), message) {
             Sent::Lost => {}
@@ -27,6 +31,7 @@ impl World {
             self.coverage.count("queues overflown");
             self.sever(pair(from, to), None);
         }
+        Ok(())
     }
 
     pub(super) fn deliver(&mut self, due: Due) {
@@ -53,8 +58,13 @@ impl World {
     pub(super) fn attempt(&mut self, pair: Pair) {
         self.attempts.remove(&pair);
         let alive = |id: NodeId| self.hosts[&id].process.is_some();
-        if !alive(pair.0) && !alive(pair.1) {
+        // Somebody must want the connection; who begins to want it later tries then.
+        let wanted = (self.knows(pair.0, pair.1), self.knows(pair.1, pair.0));
+        if wanted == (false, false) {
             return;
+        }
+        if wanted != (true, true) && alive(pair.0) && alive(pair.1) {
+            return self.turn_away(pair, wanted.0);
         }
         let reachable = [pair.0, pair.1].iter().all(|id| alive(*id) && self.hosts[id].paused.is_none());
         let connected = if reachable { self.network.connect(self.now, pair) } else { None };
@@ -64,6 +74,19 @@ impl World {
             let wait = self.chance.below(2 * MILLISECOND);
             self.tell_of_connection(id, peer, generation, true, wait);
         }
+    }
+
+    /// One of two members does not know the other: it was not added yet, or was removed, and is told so.
+    fn turn_away(&mut self, pair: Pair, lower_dials: bool) {
+        let (from, to) = if lower_dials { pair } else { (pair.1, pair.0) };
+        let open = [(from, to), (to, from)].into_iter().all(|way| self.network.blocked_since(way).is_none());
+        let awake = [from, to].iter().all(|id| self.hosts[id].paused.is_none());
+        if open && awake && self.expels(to, from) {
+            self.coverage.count("members told that they were removed");
+            self.host(from).post(Event::Expelled { by: to });
+            self.wake(from);
+        }
+        self.expect_attempt(pair);
     }
 
     fn tell_of_connection(&mut self, id: NodeId, peer: NodeId, generation: u64, stands: bool, wait: u64) {

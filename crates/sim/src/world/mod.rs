@@ -9,12 +9,15 @@
 
 mod answers;
 mod clients;
+mod damage;
 mod faults;
 mod host;
 mod links;
+mod operators;
 mod settle;
 mod snapshots;
 mod turns;
+mod watchers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -25,6 +28,7 @@ use raft::Lane;
 use self::clients::Client;
 use self::faults::{Fading, Strike};
 use self::host::Host;
+use self::watchers::Watcher;
 use crate::chance::{Chance, mix};
 use crate::check::History;
 use crate::clock::{MILLISECOND, SECOND};
@@ -66,6 +70,12 @@ enum Action {
     Stop { id: NodeId, life: u64 },
     /// A client does its next thing.
     Client { client: usize, token: u64 },
+    /// A watcher looks what has come.
+    Watcher(usize),
+    /// A member's hub hands out what is new.
+    Dispatch { id: NodeId, life: u64 },
+    /// A lost member is to be replaced.
+    Replace(NodeId),
     /// Something goes wrong.
     Fault,
     /// A part of a longer fault is due.
@@ -106,7 +116,10 @@ pub struct World {
     hosts: BTreeMap<NodeId, Host>,
     network: Network,
     attempts: BTreeSet<Pair>,
+    /// The next message on these ways arrives with other bits.
+    corrupted_next: BTreeSet<Way>,
     clients: Vec<Client>,
+    watchers: Vec<Watcher>,
     next_request: u64,
     next_stream: u64,
     next_lease: i64,
@@ -132,13 +145,16 @@ impl World {
         let _ = take_looks();
         let mut chance = Chance::new(seed);
         let plan = Plan::draw(&mut chance, settings);
-        let members: Vec<NodeId> = (1..=plan.members).map(NodeId).collect();
+        let members: Vec<NodeId> = (1..=plan.members + plan.spares).map(NodeId).collect();
         let protocols: Vec<Arc<dyn Protocol>> = vec![Arc::new(Registers)];
         let hosts: BTreeMap<NodeId, Host> =
             members.iter().map(|&id| (id, Host::new(id, &plan, chance.branch()))).collect();
         let initial: Vec<_> = hosts.iter().map(|(&id, host)| (id, host.options.initial_membership())).collect();
         let network = Network::new(&members, plan.network, plan.limits.peer_queue_bytes as u64, chance.branch());
         let clients = (0..plan.clients.count).map(|number| Client::new(number, chance.branch())).collect();
+        let counts = plan.clients.registers;
+        let watchers =
+            (0..plan.watchers).map(|number| Watcher::new(number, clients::GROUPS, counts, chance.branch())).collect();
         let mut world = World {
             now: 0,
             queue: BTreeMap::new(),
@@ -152,7 +168,9 @@ impl World {
             hosts,
             network,
             attempts: BTreeSet::new(),
+            corrupted_next: BTreeSet::new(),
             clients,
+            watchers,
             next_request: 1,
             next_stream: 1,
             next_lease: 1,
@@ -201,6 +219,9 @@ impl World {
         }
         for client in 0..self.clients.len() {
             self.wake_client(client, SECOND / 2);
+        }
+        for watcher in 0..self.watchers.len() {
+            self.wake_watcher(watcher);
         }
         let first = SECOND + self.chance.below(2 * SECOND);
         self.at(first, Action::Fault);
@@ -251,6 +272,9 @@ impl World {
             Action::Resume { id, since } => self.resume(id, since),
             Action::Stop { id, life } => self.finish_stop(id, life),
             Action::Client { client, token } => self.client(client, token)?,
+            Action::Watcher(watcher) => self.watcher(watcher)?,
+            Action::Dispatch { id, life } => self.dispatch(id, life),
+            Action::Replace(id) => self.replace(id),
             Action::Fault => self.fault(),
             Action::Strike { epoch, strike } if epoch == self.epoch => self.strike(strike),
             Action::Fade { epoch, fading } if epoch == self.epoch => self.fade(fading),
@@ -268,8 +292,9 @@ impl World {
         self.at(self.now.saturating_add(wait), action);
     }
 
+    /// All machines that are in use.
     fn ids(&self) -> Vec<NodeId> {
-        self.hosts.keys().copied().collect()
+        self.hosts.iter().filter(|(_, host)| host.present).map(|(&id, _)| id).collect()
     }
 
     fn host(&mut self, id: NodeId) -> &mut Host {
@@ -310,6 +335,9 @@ impl Action {
             Action::Resume { id, .. } => 9 << 8 | id.0,
             Action::Stop { id, .. } => 10 << 8 | id.0,
             Action::Client { client, .. } => 11 << 8 | *client as u64,
+            Action::Watcher(watcher) => 17 << 8 | *watcher as u64,
+            Action::Dispatch { id, .. } => 18 << 8 | id.0,
+            Action::Replace(id) => 19 << 8 | id.0,
             Action::Fault => 12 << 8,
             Action::Strike { .. } => 13 << 8,
             Action::Fade { .. } => 14 << 8,

@@ -24,6 +24,7 @@ impl World {
         self.note("world", || "everything is healed".into());
         self.heal();
         let healed = self.now;
+        self.damage_is_noticed()?;
         self.converge()?;
         self.coverage.greatest("most milliseconds to converge", (self.now - healed) / MILLISECOND);
         self.serve()?;
@@ -33,7 +34,8 @@ impl World {
             clients::requests_are_answered(id, waiting)?;
         }
         self.outlive_leases()?;
-        self.converge()
+        self.converge()?;
+        self.watchers_catch_up()
     }
 
     /// Waits until one leader exists that all follow, and all are equal, and that has lasted: what was true at the
@@ -59,7 +61,13 @@ impl World {
     fn what_is_not_well(&self) -> Option<String> {
         let Some(leader) = self.leader() else { return Some("there is no leader".into()) };
         let last = self.witness.ledger().last();
-        for id in self.ids() {
+        let members = self.members();
+        if let Some(removed) = self.ids().into_iter().find(|&id| {
+            self.witness.ledger().ever_belonged(id) && !members.contains(&id) && self.hosts[&id].process.is_some()
+        }) {
+            return Some(format!("{removed} was removed and still runs"));
+        }
+        for id in members {
             let Some(process) = &self.hosts[&id].process else { return Some(format!("{id} does not run")) };
             let status = process.member.raft().status();
             if status.leader != Some(leader) {
@@ -81,7 +89,7 @@ impl World {
 
     /// A fresh write through each member, seen by a fresh read through each.
     fn serve(&mut self) -> Verdict {
-        for id in self.ids() {
+        for id in self.members() {
             let write = self.ask_freshly(id, false)?;
             self.run_until(self.now + ANSWER_WITHIN)?;
             let done = matches!(self.history.operations[&write].outcome, Outcome::Replied { .. });
@@ -89,7 +97,7 @@ impl World {
                 format!("a write through {id} is not answered; {}", self.health())
             })?;
         }
-        for id in self.ids() {
+        for id in self.members() {
             let read = self.ask_freshly(id, true)?;
             self.run_until(self.now + ANSWER_WITHIN)?;
             let done = matches!(self.history.operations[&read].outcome, Outcome::Replied { .. });

@@ -22,7 +22,12 @@ impl World {
         if host.life != life || host.process.is_none() {
             return;
         }
-        let event = match host.disk.finish_snapshot() {
+        let saved = match host.damaged {
+            None => host.disk.finish_snapshot(),
+            // What is wrong in memory is not to become what is right on disk: the member is found out before that.
+            Some(_) => host.disk.abandon_snapshot(),
+        };
+        let event = match saved {
             Ok(meta) => {
                 self.coverage.count("snapshots written");
                 self.witness.kept(id, meta.last);

@@ -53,15 +53,21 @@ impl World {
             process.member.raft().check();
         }
         let log_failed = process.log_failed;
-        let deeds = self.witness.turned(at, id, &effects, process.member.raft())?;
+        let deeds = self.witness.turned(at, id, &effects, process.member.raft(), host.damaged.is_some())?;
         self.turns += 1;
         self.note_deeds(deeds)?;
         if let Some(why) = &effects.fatal {
-            published::members_stop_only_for_their_disks(id, why, log_failed)?;
+            let damaged = self.host(id).damaged.is_some();
+            published::members_stop_only_with_a_reason(id, why, log_failed || damaged)?;
+            self.noticed(id);
         }
         let fatal = effects.fatal.is_some();
+        let retired = effects.retired.clone();
         self.carry_out(id, effects)?;
-        if stops || fatal {
+        if let Some(why) = retired {
+            return self.retire(id, &why);
+        }
+        if stops || fatal || self.spare_others(id) {
             let death = if stops { Death::Stopped } else { Death::Killed };
             let away = self.chance.between(DOWNTIME.0, DOWNTIME.1);
             self.die(id, death, away);
@@ -107,7 +113,7 @@ impl World {
         let early = self.released_early(id, &effects.write);
         for (to, message) in effects.send {
             self.count_message(&message);
-            self.send(id, to, message);
+            self.send(id, to, message)?;
         }
         let host = self.host(id);
         for write in effects.write {
@@ -117,9 +123,13 @@ impl World {
             && let Some(process) = &mut host.process
         {
             process.published = published;
+            self.dispatch_soon(id);
         }
         if let Some(order) = effects.save_snapshot {
             self.save_snapshot(id, order);
+        }
+        if let Some(peers) = effects.peers {
+            self.follow_peers(id, peers);
         }
         for to in effects.send_snapshot {
             self.send_snapshot(id, to);
