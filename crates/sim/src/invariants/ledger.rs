@@ -140,7 +140,7 @@ impl Ledger {
         let index = self.last().next();
         let mut deeds = Vec::new();
         if let Body::Membership(membership) = &entry.body {
-            self.membership = membership.clone();
+            self.membership = Membership::clone(membership);
             self.belonged.extend(membership.members());
         }
         if let Body::Command(batch) = &entry.body {

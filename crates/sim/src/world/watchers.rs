@@ -122,7 +122,7 @@ impl World {
             Ok(changes) => {
                 let missed: Vec<_> = changes
                     .filter(|change| change.revision < live_from && change.table == Registers::REGISTERS)
-                    .filter_map(|change| Registers::told(change))
+                    .filter_map(Registers::told)
                     .collect();
                 self.tell_watcher(watcher, missed)?;
                 self.watched_through(watcher, live_from - 1)
