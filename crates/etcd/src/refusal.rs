@@ -167,6 +167,8 @@ pub(crate) fn refusal_of(failure: &Failure) -> Refusal {
             Reason::TimedOut { .. } => Unhealthy,
             Reason::Overloaded { .. } => TooManyRequests,
             Reason::TooLarge { .. } | Reason::ChangesTooMuch { .. } => RequestTooLarge,
+            Reason::OverQuota { .. } => NoSpace,
+            Reason::Diverged => Unhealthy,
             Reason::Stopping => Stopped,
             Reason::UnknownProtocol(_) => Unreadable,
         },

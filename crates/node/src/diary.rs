@@ -76,6 +76,8 @@ pub enum DiaryKind {
     Damage,
     /// What its disk had lost is back.
     Repaired,
+    /// The state crossed a mark of the quota, or fell below it again.
+    Quota,
     /// A kind that this version does not know; only ever read, never written.
     #[serde(other)]
     Other,
@@ -83,7 +85,7 @@ pub enum DiaryKind {
 
 impl DiaryKind {
     /// All kinds that are written.
-    pub const ALL: [DiaryKind; 24] = [
+    pub const ALL: [DiaryKind; 25] = [
         DiaryKind::Started,
         DiaryKind::Stopped,
         DiaryKind::Fatal,
@@ -108,6 +110,7 @@ impl DiaryKind {
         DiaryKind::Unsound,
         DiaryKind::Damage,
         DiaryKind::Repaired,
+        DiaryKind::Quota,
     ];
 
     /// The kind in one or two words.
@@ -138,6 +141,7 @@ impl DiaryKind {
             DiaryKind::Unsound => "unsound",
             DiaryKind::Damage => "damage",
             DiaryKind::Repaired => "repaired",
+            DiaryKind::Quota => "quota",
             DiaryKind::Other => "other",
         }
     }

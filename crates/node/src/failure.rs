@@ -56,10 +56,20 @@ pub enum Reason {
         /// `limits.change_bytes`.
         limit: u64,
     },
+    /// The request would make the state grow, and the quota is used up. The only refusal that breaks no stream: later
+    /// requests of the same stream are decided as if this one had not been sent.
+    OverQuota {
+        /// Bytes of live keys and rows that the request would have led to.
+        bytes: u64,
+        /// `quota.hard_bytes`.
+        limit: u64,
+    },
     /// An earlier request of the same stream failed, so this one must not overtake it.
     StreamBroken,
     /// The member is stopping.
     Stopping,
+    /// The member's rows are not the leader's, and it is getting others: ask another member.
+    Diverged,
     /// The request names a protocol that the leader does not have (an older version, perhaps).
     UnknownProtocol(u8),
 }
@@ -79,7 +89,14 @@ impl fmt::Display for Reason {
             Reason::ChangesTooMuch { bytes, limit } => {
                 write!(formatter, "the request would change {bytes} bytes of rows, limits.change_bytes allows {limit}")
             }
+            Reason::OverQuota { bytes, limit } => write!(
+                formatter,
+                "the state would grow to {bytes} bytes, quota.hard_bytes allows {limit}: delete something, or raise it"
+            ),
             Reason::StreamBroken => write!(formatter, "an earlier request on the same connection failed"),
+            Reason::Diverged => {
+                write!(formatter, "the state of this member differs from the leader's, and is being replaced")
+            }
             Reason::Stopping => write!(formatter, "the member is stopping"),
             Reason::UnknownProtocol(id) => write!(formatter, "the leader does not speak protocol {id}"),
         }

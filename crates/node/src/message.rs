@@ -36,6 +36,11 @@ pub enum PeerMessage {
         /// The running hash over all rows after it.
         hash: u128,
     },
+    /// A member needs another state than its own: the leader's, after this entry or a later one.
+    WantState {
+        /// The entry behind which the member's own log begins.
+        above: u64,
+    },
     /// "Are you there?" Answered at once by a [`Pong`](PeerMessage::Pong): how long that takes goes into the diary.
     Ping {
         /// The asking member's number for it.
@@ -97,6 +102,15 @@ pub enum Outcome {
         index: u64,
         /// The protocol's reply.
         reply: Bytes,
+    },
+    /// The request was decided: it would have made the state grow beyond the quota, and changed nothing.
+    OverQuota {
+        /// The last entry that the decision saw.
+        index: u64,
+        /// Bytes that the state would have grown to.
+        bytes: u64,
+        /// The leader's `quota.hard_bytes`.
+        limit: u64,
     },
     /// A read may be served by whoever has applied this entry.
     Barrier {
@@ -165,11 +179,15 @@ impl PeerMessage {
             PeerMessage::Raft(envelope) => envelope.message.lane(),
             PeerMessage::Touch { .. }
             | PeerMessage::Digest { .. }
+            | PeerMessage::WantState { .. }
             | PeerMessage::Ping { .. }
             | PeerMessage::Pong { .. } => Lane::Control,
             PeerMessage::Ask { question: Question::Decide { .. }, .. } => Lane::Bulk,
             PeerMessage::Ask { .. } => Lane::Control,
-            PeerMessage::Tell { outcome: Outcome::Decided { .. } | Outcome::Declined(_), .. } => Lane::Bulk,
+            PeerMessage::Tell {
+                outcome: Outcome::Decided { .. } | Outcome::OverQuota { .. } | Outcome::Declined(_),
+                ..
+            } => Lane::Bulk,
             PeerMessage::Tell { .. } => Lane::Control,
         }
     }

@@ -115,6 +115,12 @@ pub struct Limits {
     pub history_bytes: u64,
     /// Revisions of history beyond which the leader compacts the older half.
     pub history_revisions: usize,
+    /// The age beyond which the leader compacts history, however little it is. Zero: no such bound.
+    pub history_age: Duration,
+    /// Bytes of live keys and rows above which people are warned: in the diary, the status and the metrics.
+    pub quota_soft_bytes: u64,
+    /// Bytes of live keys and rows above which what makes them more is refused (`Reason::OverQuota`).
+    pub quota_hard_bytes: u64,
     /// Changes waiting in one mailbox; beyond it the watcher is told that its place is lost and reads history.
     pub mailbox_changes: usize,
     /// Members without a vote; a further one is refused (`Refused::TooManyLearners`).
@@ -146,6 +152,9 @@ impl Default for Limits {
             peer_queue_bytes: 64 * 1024 * 1024,
             history_bytes: 512 * 1024 * 1024,
             history_revisions: 1_000_000,
+            history_age: Duration::ZERO,
+            quota_soft_bytes: 6 * 1024 * 1024 * 1024,
+            quota_hard_bytes: 8 * 1024 * 1024 * 1024,
             mailbox_changes: 16 * 1024,
             learners: 8,
             segment_bytes: 64 * 1024 * 1024,

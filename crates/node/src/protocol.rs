@@ -37,6 +37,13 @@ pub trait Protocol: Send + Sync {
     /// even then the answer is an encoded refusal, never a panic.
     fn prepare(&self, context: &Context, transaction: &mut Transaction<'_>, request: &[u8]) -> Bytes;
 
+    /// Whether a request must be let through though the quota is used up, because clients need it to make room again: to
+    /// open a session, for instance. What it adds must be small and end by itself. Asked only about requests that were
+    /// just prepared.
+    fn is_essential(&self, _request: &[u8]) -> bool {
+        false
+    }
+
     /// A lease that this protocol owns ran out: deletes what is attached to it and revokes it.
     fn expire(&self, context: &Context, transaction: &mut Transaction<'_>, lease: LeaseId);
 }

@@ -31,10 +31,16 @@ pub struct Status {
     pub hash_at: (u64, u128),
     /// Bytes of live keys and rows.
     pub state_bytes: u64,
+    /// `quota.soft_bytes`: above it people are warned.
+    pub quota_soft_bytes: u64,
+    /// `quota.hard_bytes`: above it what makes the state grow is refused.
+    pub quota_hard_bytes: u64,
     /// All members, in the order of their ids.
     pub members: Vec<MemberStatus>,
     /// Changes of role, term or leader, the newest last; bounded.
     pub changes: Vec<RoleChange>,
+    /// Its rows were found not to be the leader's: it serves nobody until it has got others.
+    pub diverged: bool,
     /// A leader is known, so reads can be answered.
     pub can_read: bool,
     /// This member knows a leader that reaches a majority, so writes can be committed.
@@ -137,8 +143,12 @@ pub struct Counters {
     pub expired: u64,
     /// Comparisons of this member's state with the leader's.
     pub digests: u64,
+    /// How often this member's state differed from the leader's and was replaced.
+    pub healed: u64,
     /// Requests that failed.
     pub failed: u64,
+    /// Requests that the quota stood against, refused here as leader.
+    pub over_quota: u64,
     /// Changes of leader seen.
     pub leader_changes: u64,
 }

@@ -119,6 +119,10 @@ fn write_message(writer: &mut Writer, message: &PeerMessage) {
             writer.u8(7);
             writer.u64(*number);
         }
+        PeerMessage::WantState { above } => {
+            writer.u8(8);
+            writer.u64(*above);
+        }
     }
 }
 
@@ -135,6 +139,7 @@ fn read_message(reader: &mut Reader) -> Option<PeerMessage> {
         5 => PeerMessage::Digest { index: reader.u64()?, hash: reader.u128()? },
         6 => PeerMessage::Ping { number: reader.u64()? },
         7 => PeerMessage::Pong { number: reader.u64()? },
+        8 => PeerMessage::WantState { above: reader.u64()? },
         _ => return None,
     })
 }
@@ -339,6 +344,12 @@ fn write_outcome(writer: &mut Writer, outcome: &Outcome) {
             writer.u8(8);
             writer.u64(by.0);
         }
+        Outcome::OverQuota { index, bytes, limit } => {
+            writer.u8(10);
+            writer.u64(*index);
+            writer.u64(*bytes);
+            writer.u64(*limit);
+        }
         Outcome::Refused(refused) => {
             writer.u8(9);
             refused.write(writer);
@@ -361,6 +372,7 @@ fn read_outcome(reader: &mut Reader) -> Option<Outcome> {
         7 => Outcome::Changed { index: reader.u64()?, member: reader.node()? },
         8 => Outcome::Led { by: reader.node()? },
         9 => Outcome::Refused(Refused::read(reader)?),
+        10 => Outcome::OverQuota { index: reader.u64()?, bytes: reader.u64()?, limit: reader.u64()? },
         _ => return None,
     })
 }
@@ -407,6 +419,7 @@ mod tests {
             raft(Message::CampaignNow),
             PeerMessage::Touch { leases: vec![LeaseId(-1), LeaseId(7)] },
             PeerMessage::Digest { index: 4, hash: u128::MAX - 1 },
+            PeerMessage::WantState { above: 3 },
             PeerMessage::Ping { number: 12 },
             PeerMessage::Pong { number: 12 },
         ];
@@ -436,6 +449,7 @@ mod tests {
             Outcome::Changed { index: 9, member: NodeId(4) },
             Outcome::Led { by: NodeId(4) },
             Outcome::Refused(Refused::ChangeInFlight),
+            Outcome::OverQuota { index: 9, bytes: 7, limit: 6 },
         ] {
             samples.push(PeerMessage::Tell { number: 11, outcome });
         }

@@ -63,7 +63,7 @@ impl Scrape {
 
 type Value = (&'static str, &'static str, u64);
 
-fn gauges(status: &Status) -> [Value; 10] {
+fn gauges(status: &Status) -> [Value; 12] {
     [
         ("leader", "1 while this member leads", u64::from(status.role == Role::Leader)),
         ("leader_known", "1 while this member knows a leader", u64::from(status.leader.is_some())),
@@ -75,10 +75,12 @@ fn gauges(status: &Status) -> [Value; 10] {
         ("revision", "The revision of the state", status.revision),
         ("compacted_revision", "History up to this revision is compacted", status.compacted),
         ("state_bytes", "Bytes of live keys and rows", status.state_bytes),
+        ("quota_soft_bytes", "Bytes of live keys and rows above which it warns", status.quota_soft_bytes),
+        ("quota_hard_bytes", "Bytes of live keys and rows above which growth is refused", status.quota_hard_bytes),
     ]
 }
 
-fn counters(status: &Status) -> [Value; 7] {
+fn counters(status: &Status) -> [Value; 8] {
     let counters = &status.counters;
     [
         ("requests_prepared", "Requests decided here as leader", counters.prepared),
@@ -87,6 +89,7 @@ fn counters(status: &Status) -> [Value; 7] {
         ("barriers", "Linearizable reads answered", counters.barriers),
         ("leases_expired", "Leases that ran out here as leader", counters.expired),
         ("requests_failed", "Requests that failed", counters.failed),
+        ("requests_over_quota", "Requests that the quota stood against, refused here as leader", counters.over_quota),
         ("leader_changes", "Changes of leader seen", counters.leader_changes),
     ]
 }

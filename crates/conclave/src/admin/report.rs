@@ -28,6 +28,8 @@ pub(crate) struct Report {
     pub(crate) hash: String,
     pub(crate) hash_at: u64,
     pub(crate) state_bytes: u64,
+    pub(crate) quota_soft_bytes: u64,
+    pub(crate) quota_hard_bytes: u64,
     pub(crate) members: Vec<MemberReport>,
     /// Changes of role, term or leader; the newest last.
     pub(crate) changes: Vec<ChangeReport>,
@@ -79,6 +81,8 @@ impl Report {
             hash: format!("{:032x}", status.hash_at.1),
             hash_at: status.hash_at.0,
             state_bytes: status.state_bytes,
+            quota_soft_bytes: status.quota_soft_bytes,
+            quota_hard_bytes: status.quota_hard_bytes,
             members: status
                 .members
                 .iter()

@@ -33,6 +33,8 @@ fn leading() -> Status {
         compacted: 3,
         hash_at: (9, 0xabc),
         state_bytes: 123,
+        quota_soft_bytes: 200,
+        quota_hard_bytes: 400,
         members: vec![member(1, false, Some(4)), member(2, true, None), member(3, true, Some(10))],
         changes: vec![RoleChange {
             unix_milliseconds: 1,
@@ -41,6 +43,7 @@ fn leading() -> Status {
             leader: Some(NodeId(2)),
             cause: "m1's connection was lost".to_owned(),
         }],
+        diverged: false,
         can_read: true,
         can_commit: true,
         counters: Counters { prepared: 77, ..Counters::default() },

@@ -228,6 +228,12 @@ const GENERAL: &[Key<Configuration>] = &[
         "Revisions kept for reads and watches of the past. Beyond it the older half is compacted.",
     ),
     key(
+        "limits.history_age",
+        Kind::Time(|c| &mut c.limits.history_age, seconds(0), seconds(10 * 365 * 86_400)),
+        Presence::Default,
+        "The age beyond which the past is compacted, however little it is. 0 sets no such bound.",
+    ),
+    key(
         "limits.mailbox_changes",
         Kind::Count(Number::Word(|c| &mut c.limits.mailbox_changes), 16, 16_777_216),
         Presence::Default,
@@ -250,6 +256,19 @@ const GENERAL: &[Key<Configuration>] = &[
         Kind::Bytes(Number::Wide(|c| &mut c.limits.snapshot_log_bytes), MIB, 1024 * GIB),
         Presence::Default,
         "Bytes of log after which the member writes a snapshot and releases the log below it.",
+    ),
+    key(
+        "quota.soft_bytes",
+        Kind::Bytes(Number::Wide(|c| &mut c.limits.quota_soft_bytes), 64 * KIB, 1024 * GIB),
+        Presence::Default,
+        "Bytes of live keys and rows above which the diary, the status and the metrics warn.",
+    ),
+    key(
+        "quota.hard_bytes",
+        Kind::Bytes(Number::Wide(|c| &mut c.limits.quota_hard_bytes), 64 * KIB, 1024 * GIB),
+        Presence::Default,
+        "Bytes of live keys and rows above which what makes them more is refused. Deleting is always possible, and writes \
+         go on by themselves once there is room.",
     ),
     key(
         "etcd.max_request_bytes",

@@ -30,6 +30,8 @@ pub(super) struct Asking {
     /// Answers that wait until the entry they rest on is applied here.
     unapplied: BTreeMap<u64, Vec<Resting>>,
     answers: VecDeque<(RequestTag, Result<Answer, Failure>)>,
+    /// Why nothing is asked at present, if so.
+    stopped: Option<Reason>,
     next_number: u64,
     timeout: u64,
     failed: u64,
@@ -49,7 +51,7 @@ struct Asked {
 #[derive(Clone, Debug)]
 struct Resting {
     tag: RequestTag,
-    answer: Answer,
+    answer: Result<Answer, Failure>,
     deadline: u64,
 }
 
@@ -64,6 +66,7 @@ impl Asking {
             forgotten: BTreeSet::new(),
             unapplied: BTreeMap::new(),
             answers: VecDeque::new(),
+            stopped: None,
             next_number: first_number,
             timeout: timeout_nanoseconds,
             failed: 0,
@@ -73,6 +76,14 @@ impl Asking {
 
     /// Takes a client's question. Barriers of one turn share one question.
     pub(super) fn post(&mut self, now: u64, tag: RequestTag, stream: StreamId, question: Question) {
+        if let Some(why) = &self.stopped {
+            let failure = Failure::NotApplied(why.clone());
+            self.fail(tag, failure);
+            if stream != StreamId::NONE {
+                self.break_off(stream);
+            }
+            return;
+        }
         if self.broken.contains(&stream) {
             self.fail(tag, Failure::NotApplied(Reason::StreamBroken));
             return;
@@ -157,12 +168,18 @@ impl Asking {
         // The old leader's answer may come while the question waits to be asked again: it is as good.
         self.unsent.remove(&number);
         match outcome {
-            Outcome::Decided { index, reply } => self.rest(index, applied, &asked, &Answer::Decided(reply)),
-            Outcome::Barrier { index } => self.rest(index, applied, &asked, &Answer::Barrier),
-            Outcome::Lease { found } => self.rest(0, applied, &asked, &Answer::Lease(found)),
-            Outcome::Changed { index, member } => self.rest(index, applied, &asked, &Answer::Changed { member }),
-            Outcome::Led { by } => self.rest(0, applied, &asked, &Answer::Led { by }),
-            Outcome::Refused(refused) => self.rest(0, applied, &asked, &Answer::Refused(refused)),
+            Outcome::Decided { index, reply } => self.rest(index, applied, &asked, &Ok(Answer::Decided(reply))),
+            Outcome::Barrier { index } => self.rest(index, applied, &asked, &Ok(Answer::Barrier)),
+            Outcome::Lease { found } => self.rest(0, applied, &asked, &Ok(Answer::Lease(found))),
+            Outcome::Changed { index, member } => self.rest(index, applied, &asked, &Ok(Answer::Changed { member })),
+            Outcome::Led { by } => self.rest(0, applied, &asked, &Ok(Answer::Led { by })),
+            Outcome::Refused(refused) => self.rest(0, applied, &asked, &Ok(Answer::Refused(refused))),
+            // Decided in its turn like any other, so nothing overtakes it and its stream goes on.
+            Outcome::OverQuota { index, bytes, limit } => {
+                self.failed += 1;
+                let refusal = Failure::NotApplied(Reason::OverQuota { bytes, limit });
+                self.rest(index, applied, &asked, &Err(refusal));
+            }
             Outcome::Declined(Decline::UnknownProtocol(protocol)) => {
                 self.give_up(&asked, &Failure::NotApplied(Reason::UnknownProtocol(protocol.0)));
             }
@@ -236,12 +253,9 @@ impl Asking {
             late.extend(resting.extract_if(.., |resting| resting.deadline <= now));
         }
         self.unapplied.retain(|_, resting| !resting.is_empty());
-        for Resting { tag, answer, .. } in late {
-            let failure = match answer {
-                Answer::Barrier | Answer::Lease(_) => Failure::NotApplied(self.timed_out()),
-                _ => Failure::Unknown(self.timed_out()),
-            };
-            self.fail(tag, failure);
+        for resting in late {
+            let why = self.timed_out();
+            self.fail_resting(resting, &why);
         }
     }
 
@@ -255,7 +269,7 @@ impl Asking {
             if *entry.key() > applied {
                 break;
             }
-            self.answers.extend(entry.remove().into_iter().map(|resting| (resting.tag, Ok(resting.answer))));
+            self.answers.extend(entry.remove().into_iter().map(|resting| (resting.tag, resting.answer)));
         }
     }
 
@@ -273,18 +287,38 @@ impl Asking {
         }
     }
 
-    /// Fails everything: the member stops.
-    pub(super) fn stop(&mut self) {
+    /// Fails everything, and from now on whatever is asked: the member stops, or must not serve.
+    pub(super) fn stop(&mut self, why: &Reason) {
+        self.stopped = Some(why.clone());
         self.streams.clear();
         for (number, asked) in std::mem::take(&mut self.asked) {
             let failure = if self.unsent.contains(&number) {
-                Failure::NotApplied(Reason::Stopping)
+                Failure::NotApplied(why.clone())
             } else {
-                Failure::Unknown(Reason::Stopping)
+                Failure::Unknown(why.clone())
             };
             self.give_up(&asked, &failure);
         }
         self.unsent.clear();
+        for (_, waiting) in std::mem::take(&mut self.unapplied) {
+            // Decided and committed, but the state they are to be read from is not to be trusted.
+            waiting.into_iter().for_each(|resting| self.fail_resting(resting, why));
+        }
+    }
+
+    /// Fails what is decided, but of which nobody can be told for this reason.
+    fn fail_resting(&mut self, resting: Resting, why: &Reason) {
+        let failure = match resting.answer {
+            Ok(Answer::Barrier | Answer::Lease(_)) => Failure::NotApplied(why.clone()),
+            Ok(_) => Failure::Unknown(why.clone()),
+            Err(failure) => failure,
+        };
+        self.fail(resting.tag, failure);
+    }
+
+    /// Takes questions again. Streams that were broken stay so.
+    pub(super) fn start_again(&mut self) {
+        self.stopped = None;
     }
 
     pub(super) fn take_answers(&mut self) -> Vec<(RequestTag, Result<Answer, Failure>)> {
@@ -308,9 +342,9 @@ impl Asking {
         self.forwarded
     }
 
-    fn rest(&mut self, index: u64, applied: u64, asked: &Asked, answer: &Answer) {
+    fn rest(&mut self, index: u64, applied: u64, asked: &Asked, answer: &Result<Answer, Failure>) {
         if index <= applied {
-            self.answers.extend(asked.tags.iter().map(|&tag| (tag, Ok(answer.clone()))));
+            self.answers.extend(asked.tags.iter().map(|&tag| (tag, answer.clone())));
         } else {
             let resting = |&tag| Resting { tag, answer: answer.clone(), deadline: asked.deadline };
             self.unapplied.entry(index).or_default().extend(asked.tags.iter().map(resting));

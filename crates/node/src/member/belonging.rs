@@ -203,7 +203,7 @@ impl Member {
         if now.nanoseconds < self.belonging.retires_at() {
             return;
         }
-        self.asking.stop();
+        self.asking.stop(&crate::Reason::Stopping);
         let id = self.options.id.0;
         let why = format!(
             "member {id} belongs to ensemble {:?} no more: it was removed. To bring its machine back, give it an empty \

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use raft::{Body, Index, Refusal, Standing, Tag};
+use raft::{Body, Index, Input, Refusal, Standing, Tag};
 use state::State;
 
 use super::Member;
@@ -86,6 +86,12 @@ impl Member {
         if self.standing.role != raft::Role::Leader || self.leading.is_some() {
             return;
         }
+        if self.healing.is_under_way() {
+            // Elected at another's wish: it hands leadership on, and decides nothing meanwhile.
+            let tag = self.new_tag();
+            self.raft.step(Input::Transfer(tag, None));
+            return;
+        }
         let tail = self.raft.entries_after(self.applied).map(|(index, entry)| match &entry.body {
             Body::Command(batch) => (index, Some(batch.clone())),
             Body::Noop | Body::Membership(_) => (index, None),
@@ -100,6 +106,16 @@ impl Member {
     fn apply(&mut self, now: Now, index: Index, body: &Body<Batch>) {
         assert!(index == self.applied.next(), "entries are applied in order, without leaving one out");
         self.applied = index;
+        // What heals gets another state, and this entry is applied to that.
+        if !self.healing.is_under_way() {
+            self.apply_to_state(now, index, body);
+        }
+        if let Body::Membership(membership) = body {
+            self.membership_applied(now, membership);
+        }
+    }
+
+    fn apply_to_state(&mut self, now: Now, index: Index, body: &Body<Batch>) {
         if let Some(leading) = &mut self.leading {
             if let Some((state, told)) = leading.committed(index) {
                 self.committed = state;
@@ -111,10 +127,7 @@ impl Member {
             self.fail(DiaryKind::Fatal, format!("entry {} cannot be applied: {why}", index.0));
         }
         if let Err(divergence) = self.digests.applied(index.0, self.committed.hash()) {
-            self.diverged(divergence);
-        }
-        if let Body::Membership(membership) = body {
-            self.membership_applied(now, membership);
+            self.diverged(now, divergence);
         }
     }
 

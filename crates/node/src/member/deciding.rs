@@ -30,7 +30,10 @@ impl Member {
                 if round == ENTRIES_PER_TURN {
                     break;
                 }
-                self.with_desk(now, |leading, desk, counters| counters.prepared += leading.decide(desk));
+                self.with_desk(now, |leading, desk, counters| {
+                    counters.prepared += leading.decide(desk);
+                    counters.over_quota += leading.take_refused();
+                });
             }
             let Some(leading) = &mut self.leading else { return };
             let tag = Tag(self.next_tag);

@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::Member;
-use crate::DiaryKind;
 use crate::message::PeerMessage;
 
 /// Own hashes that are remembered, one for each of the newest entries.
@@ -66,6 +65,11 @@ impl Digests {
         }
     }
 
+    /// A memory for another state, which remembers nothing of this one but the count.
+    pub(super) fn continued(before: &Digests) -> Digests {
+        Digests { compared: before.compared, ..Digests::default() }
+    }
+
     /// How often hashes were compared.
     pub(super) fn compared(&self) -> u64 {
         self.compared
@@ -78,16 +82,6 @@ impl Digests {
 }
 
 impl Member {
-    /// This member's rows are not the leader's: whatever it would answer from now on could be wrong.
-    pub(super) fn diverged(&mut self, divergence: Divergence) {
-        let Divergence { index, own, leaders } = divergence;
-        let why = format!(
-            "the state of this member differs from the leader's after entry {index} (hash {own:032x}, the leader's is \
-             {leaders:032x}); give it an empty data folder and a new id, so that it gets everything from its peers"
-        );
-        self.fail(DiaryKind::Divergence, why);
-    }
-
     /// Says what this leader's state hashes to, once per tick if anything was applied since.
     pub(super) fn tell_digest(&mut self) {
         if self.leading.is_none() || self.digest_told == self.applied {

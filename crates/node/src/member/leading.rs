@@ -10,7 +10,8 @@ use state::{Delta, Edit, Lease, LeaseId, State};
 
 use super::asking::Asker;
 use super::leases::Deadlines;
-use crate::clock::Now;
+use super::quota::{self, OverQuota};
+use crate::clock::{MILLISECOND, Now};
 use crate::message::{Decline, Outcome};
 use crate::{Batch, Context, Limits, Protocol, ProtocolId};
 
@@ -32,6 +33,10 @@ pub(super) struct Leading {
     barriers: BTreeMap<Tag, Barrier>,
     declined: Vec<Told>,
     pub(super) deadlines: Deadlines,
+    /// Requests that the quota stood against, since this was last asked.
+    refused: u64,
+    /// When the age of the history is looked at next, in nanoseconds awake.
+    ages_due: u64,
 }
 
 struct InFlight {
@@ -54,13 +59,25 @@ struct Request {
 /// A protocol's decision that waits for its release.
 struct Verdict {
     asker: Asker,
-    reply: Bytes,
+    decision: Decision,
+}
+
+enum Decision {
+    /// The protocol's reply.
+    Reply(Bytes),
+    /// The quota stood against it.
+    Refused(OverQuota),
 }
 
 impl Verdict {
     /// What is told once the last entry that the decision saw or made is known.
     fn resting_on(self, index: Index) -> Told {
-        (self.asker, Outcome::Decided { index: index.0, reply: self.reply })
+        let index = index.0;
+        let outcome = match self.decision {
+            Decision::Reply(reply) => Outcome::Decided { index, reply },
+            Decision::Refused(OverQuota { bytes, limit }) => Outcome::OverQuota { index, bytes, limit },
+        };
+        (self.asker, outcome)
     }
 }
 
@@ -111,6 +128,8 @@ pub(super) type Told = (Asker, Outcome);
 impl Leading {
     /// Leases that run out in one turn at most, so that a mass expiry does not delay the heartbeat.
     const EXPIRIES_PER_TURN: usize = 256;
+    /// How often the age of the history is looked at, in nanoseconds.
+    const AGES_EVERY: u64 = 100 * MILLISECOND;
 
     /// Starts to lead: `committed` is applied up to some entry, `tail` is the rest of the log.
     ///
@@ -144,6 +163,8 @@ impl Leading {
             barriers: BTreeMap::new(),
             declined: Vec::new(),
             deadlines,
+            refused: 0,
+            ages_due: 0,
         })
     }
 
@@ -185,6 +206,11 @@ impl Leading {
         (before - self.backlog.len()) as u64
     }
 
+    /// How many requests the quota stood against, since this was last asked.
+    pub(super) fn take_refused(&mut self) -> u64 {
+        std::mem::take(&mut self.refused)
+    }
+
     /// Closes the turn: hands over what to ask of Raft for it, if anything. To be called until it gives nothing, each
     /// time after what it gave was done.
     pub(super) fn want(&mut self, new_tag: impl FnOnce() -> Tag) -> Option<Want> {
@@ -221,13 +247,23 @@ impl Leading {
 
     fn decide_one(&mut self, desk: &mut Desk<'_>, protocol: &dyn Protocol, asker: Asker, request: &[u8]) {
         let context = Context { random: (desk.random)(), origin: asker.member, term: self.term.0 };
+        let before = quota::is_near(desk.limits, &self.working).then(|| self.working.clone());
         let mut transaction = self.working.begin(desk.now.unix_milliseconds);
         let reply = protocol.prepare(&context, &mut transaction, request);
         let delta = transaction.finish();
+        if let Some(before) = before
+            && let Err(refusal) = quota::admit(desk.limits, &before, &self.working)
+            && !protocol.is_essential(request)
+        {
+            self.working = before;
+            self.refused += 1;
+            self.turn.verdicts.push(Verdict { asker, decision: Decision::Refused(refusal) });
+            return;
+        }
         match self.fits(delta, desk) {
             Ok(delta) => {
                 self.note(delta, desk.awake);
-                self.turn.verdicts.push(Verdict { asker, reply });
+                self.turn.verdicts.push(Verdict { asker, decision: Decision::Reply(reply) });
             }
             Err(decline) => self.declined.push((asker, Outcome::Declined(decline))),
         }
@@ -263,20 +299,38 @@ impl Leading {
         count
     }
 
-    /// Compacts the older half of the history when it outgrew its bounds.
+    /// Compacts the older half of the history when it outgrew its bounds, and what is too old.
     pub(super) fn bound_history(&mut self, desk: &Desk<'_>) {
-        let (bytes, revisions) = (self.working.history_bytes(), self.working.history_revisions());
-        if bytes <= desk.limits.history_bytes && revisions <= desk.limits.history_revisions {
-            return;
-        }
-        let by_bytes = self.working.revision_leaving(desk.limits.history_bytes / 2);
-        let by_count = self.working.revision().saturating_sub(desk.limits.history_revisions as u64 / 2);
-        let until = if revisions > desk.limits.history_revisions { by_bytes.max(by_count) } else { by_bytes };
+        let Some(until) = self.outgrown(desk.limits).max(self.outlived(desk)) else { return };
         let mut transaction = self.working.begin(desk.now.unix_milliseconds);
         // Nothing to compact is no error: what is above the bound may all be of the newest revision.
         let _ = transaction.compact(until);
         let delta = transaction.finish();
         self.note(delta, desk.awake);
+    }
+
+    /// Up to which revision to compact because there is too much history.
+    fn outgrown(&self, limits: &Limits) -> Option<u64> {
+        let (bytes, revisions) = (self.working.history_bytes(), self.working.history_revisions());
+        if bytes <= limits.history_bytes && revisions <= limits.history_revisions {
+            return None;
+        }
+        let by_bytes = self.working.revision_leaving(limits.history_bytes / 2);
+        let by_count = self.working.revision().saturating_sub(limits.history_revisions as u64 / 2);
+        Some(if revisions > limits.history_revisions { by_bytes.max(by_count) } else { by_bytes })
+    }
+
+    /// Up to which revision to compact because it is too old: looked at now and then, and only once an eighth more than the
+    /// bound is over, so that a steady trickle of changes does not make an entry for each of them.
+    fn outlived(&mut self, desk: &Desk<'_>) -> Option<u64> {
+        let age = u64::try_from(desk.limits.history_age.as_millis()).unwrap_or(u64::MAX);
+        if age == 0 || desk.awake < self.ages_due {
+            return None;
+        }
+        self.ages_due = desk.awake + Self::AGES_EVERY;
+        let now = desk.now.unix_milliseconds;
+        self.working.revision_before(now.saturating_sub(age.saturating_add(age / 8)))?;
+        self.working.revision_before(now.saturating_sub(age))
     }
 
     /// Frees a bounded part of what compaction left behind.

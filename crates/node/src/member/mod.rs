@@ -11,20 +11,24 @@ mod deciding;
 mod digests;
 mod event;
 mod gauges;
+mod healing;
 mod leading;
 mod leases;
 mod questions;
+mod quota;
 mod random;
 mod repeats;
 mod snapshots;
 mod standing;
 mod story;
+#[cfg(test)]
+mod tests;
 mod words;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use raft::{Envelope, Index, Input, NodeId, Pacer, Raft, Recovered, Standing, Tag, Ticket};
+use raft::{Edge, Envelope, Index, Input, NodeId, Pacer, Raft, Recovered, Standing, Tag, Ticket};
 use state::State;
 
 use self::asking::Asking;
@@ -32,13 +36,15 @@ use self::belonging::Belonging;
 pub(crate) use self::consensus::apply_batch;
 use self::digests::Digests;
 pub use self::event::{Answer, Effects, Event, Peers, Published, RequestTag, SnapshotOrder};
+use self::healing::Healing;
 use self::leading::Leading;
+use self::quota::Fill;
 use self::random::Random;
 use self::snapshots::SnapshotPlan;
 use self::story::Story;
 use crate::clock::{AwakeClock, Now};
 use crate::message::Question;
-use crate::{Batch, Counters, DiaryKind, Options, Protocol, StreamId};
+use crate::{Batch, Counters, DiaryKind, Options, Protocol, Reason, StreamId};
 
 /// One member of an ensemble.
 ///
@@ -66,6 +72,7 @@ pub struct Member {
     gated: VecDeque<(Ticket, Envelope<Batch>)>,
     clock: AwakeClock,
     digests: Digests,
+    healing: Healing,
     digest_told: Index,
     /// When the member looks after itself next, in nanoseconds: a follower that hears its leader has no other timer.
     upkeep_at: u64,
@@ -74,6 +81,7 @@ pub struct Member {
     random: Random,
     next_tag: u64,
     story: Story,
+    fill: Fill,
     counters: Counters,
     published_index: Index,
     status_due: bool,
@@ -137,12 +145,14 @@ impl Member {
             gated: VecDeque::new(),
             clock,
             digests: Digests::default(),
+            healing: Healing::default(),
             digest_told: Index::ZERO,
             upkeep_at: now.nanoseconds,
             hurried: false,
             random,
             next_tag: 1,
             story: Story::new(options.id, names, log_end, now),
+            fill: Fill::default(),
             counters: Counters::default(),
             published_index: applied,
             status_due: true,
@@ -231,7 +241,7 @@ impl Member {
             Event::LogFailed { why } => self.fail(DiaryKind::Fatal, format!("the log failed: {why}")),
             Event::Stop => {
                 self.story.note(DiaryKind::Stopped, "was told to stop".into());
-                self.asking.stop();
+                self.asking.stop(&Reason::Stopping);
             }
         }
     }
@@ -261,9 +271,13 @@ impl Member {
             }
         }
         self.effects.send.extend(self.story.pings());
-        if self.applied != self.published_index {
+        if self.applied != self.published_index && !self.healing.is_under_way() {
             self.published_index = self.applied;
             self.effects.publish = Some(self.published());
+            if let Some((kind, text)) = self.fill.look(&self.options.limits, self.committed.bytes()) {
+                self.story.note(kind, text);
+                self.status_due = true;
+            }
         }
         self.retire(now);
         self.effects.answers.extend(self.asking.take_answers());
@@ -288,13 +302,17 @@ impl Member {
 
     fn tick(&mut self, now: Now) {
         while let Some(edge) = self.pacer.due(now.nanoseconds) {
-            self.raft.step(edge.into());
+            // Without a state to decide on, this member could not lead.
+            if !(edge == Edge::ElectionDue && self.healing.is_under_way()) {
+                self.raft.step(edge.into());
+            }
         }
         if now.nanoseconds >= self.upkeep_at {
             self.upkeep_at = now.nanoseconds.saturating_add(self.options.pacing().heartbeat);
             self.asking.expire(now.nanoseconds);
             self.tell_digest();
             self.introduce_itself(now);
+            self.ask_for_state(now);
         }
     }
 

@@ -1,7 +1,7 @@
 //! Questions on their way to whoever leads, and the answers on their way back. The leader asks itself the same way it
 //! is asked by others. It may not know how a question is decided.
 
-use raft::{Input, NodeId};
+use raft::{Index, Input, NodeId};
 use state::LeaseId;
 
 use super::Member;
@@ -30,9 +30,10 @@ impl Member {
             PeerMessage::Pong { number } => self.story.answered(from, number),
             PeerMessage::Digest { index, hash } => {
                 if let Err(divergence) = self.digests.told(index, hash) {
-                    self.diverged(divergence);
+                    self.diverged(now, divergence);
                 }
             }
+            PeerMessage::WantState { above } => self.state_wanted(from, Index(above)),
         }
     }
 

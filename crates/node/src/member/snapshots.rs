@@ -20,6 +20,8 @@ pub(super) struct SnapshotPlan {
     /// Ordered as soon as this member's own disk holds everything that it covers: the write it waits for.
     prepared: Option<(Ticket, SnapshotOrder)>,
     logged_bytes: u64,
+    /// One is needed, however little was logged.
+    ordered: bool,
 }
 
 impl SnapshotPlan {
@@ -29,7 +31,31 @@ impl SnapshotPlan {
         let loaded = newest.as_ref().map_or(Index::ZERO, |meta| meta.last.index);
         let covered = usize::try_from(loaded.ahead_of(recovered.base.last.index)).unwrap_or(usize::MAX);
         let logged_bytes = recovered.entries.iter().skip(covered).map(|entry| entry.weight() as u64).sum();
-        SnapshotPlan { newest, under_way: false, prepared: None, logged_bytes }
+        SnapshotPlan { newest, under_way: false, prepared: None, logged_bytes, ordered: false }
+    }
+
+    /// A snapshot of the present state, or of a later one, is needed.
+    pub(super) fn order_now(&mut self) {
+        self.ordered = true;
+    }
+
+    /// The state is not one to be written down.
+    pub(super) fn abandon(&mut self) {
+        if self.prepared.take().is_some() {
+            self.under_way = false;
+        }
+    }
+
+    /// A snapshot that was received is the newest.
+    pub(super) fn replaced_by(&mut self, meta: SnapshotMeta) {
+        self.newest = Some(meta);
+        self.prepared = None;
+        self.under_way = false;
+    }
+
+    /// Up to where the newest durable snapshot reaches.
+    pub(super) fn newest_index(&self) -> Option<Index> {
+        self.newest.as_ref().map(|newest| newest.last.index)
     }
 
     /// A write goes to the log.
@@ -48,7 +74,8 @@ impl Member {
             self.story.note(DiaryKind::Snapshot, line);
             self.effects.save_snapshot = Some(order);
         }
-        if plan.under_way || plan.logged_bytes < self.options.limits.snapshot_log_bytes {
+        let due = plan.ordered || plan.logged_bytes >= self.options.limits.snapshot_log_bytes;
+        if plan.under_way || !due || self.healing.is_under_way() {
             return;
         }
         let Some(meta) = self.raft.meta_at(self.applied) else { return };
@@ -56,6 +83,7 @@ impl Member {
             return;
         }
         plan.under_way = true;
+        plan.ordered = false;
         plan.logged_bytes = 0;
         let order = SnapshotOrder { meta, state: self.committed.clone() };
         plan.prepared = Some((self.last_ticket, order));
@@ -67,6 +95,7 @@ impl Member {
         if let Some(before) = self.snapshots.newest.replace(meta) {
             self.raft.step(Input::Compact(before.last.index));
         }
+        self.send_wanted_states();
     }
 
     pub(super) fn snapshot_failed(&mut self, why: &str) {
@@ -78,6 +107,10 @@ impl Member {
     /// Continues behind a snapshot of the leader's, unless this member got further in the meantime.
     pub(super) fn snapshot_received(&mut self, now: Now, meta: SnapshotMeta, state: State) {
         let last: Index = meta.last.index;
+        if self.healing.is_under_way() {
+            self.heal(now, &meta, state);
+            return;
+        }
         if last <= self.applied || self.leading.is_some() {
             return;
         }
@@ -86,9 +119,7 @@ impl Member {
             self.committed = state;
             self.applied = last;
             self.membership_applied(now, &meta.membership);
-            self.snapshots.newest = Some(meta);
-            self.snapshots.prepared = None;
-            self.snapshots.under_way = false;
+            self.snapshots.replaced_by(meta);
             self.asking.applied(last.0);
         }
     }

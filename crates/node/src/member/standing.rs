@@ -15,7 +15,9 @@ impl Member {
             None => None,
         };
         let leads = self.leading.is_some();
-        let reaches_leader = self.standing.leader.is_some_and(|leader| leads || self.connected.contains(&leader));
+        let diverged = self.healing.is_under_way();
+        let reaches_leader =
+            !diverged && self.standing.leader.is_some_and(|leader| leads || self.connected.contains(&leader));
         let certain = self.belonging.members();
         let mut known: Vec<&MemberAddress> = certain.list.iter().map(|entry| &entry.address).collect();
         if known.is_empty() {
@@ -45,11 +47,15 @@ impl Member {
             compacted: self.committed.compacted(),
             hash_at: (self.applied.0, self.committed.hash()),
             state_bytes: self.committed.bytes(),
+            quota_soft_bytes: self.options.limits.quota_soft_bytes,
+            quota_hard_bytes: self.options.limits.quota_hard_bytes,
             members: members.collect(),
             changes: self.story.changes(),
+            diverged,
             can_read: reaches_leader,
             can_commit: reaches_leader,
             counters: Counters {
+                healed: self.healing.healed(),
                 digests: self.digests.compared(),
                 forwarded: self.asking.forwarded(),
                 failed: self.asking.failed(),

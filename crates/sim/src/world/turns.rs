@@ -12,13 +12,14 @@ use crate::invariants::{Deed, Verdict, published};
 use crate::sabotage::Sabotage;
 
 /// The kinds of messages between members, as they are counted.
-pub(super) const MESSAGES: [&str; 6] = [
+pub(super) const MESSAGES: [&str; 7] = [
     "consensus messages",
     "questions to leaders",
     "answers of leaders",
     "signs of life passed on",
     "pings and their answers",
     "hashes compared",
+    "states asked for",
 ];
 /// The whole log of a member is looked through in one of so many turns.
 const TURNS_PER_LOOK: u64 = 128;
@@ -153,6 +154,7 @@ impl World {
             PeerMessage::Touch { .. } => 3,
             PeerMessage::Ping { .. } | PeerMessage::Pong { .. } => 4,
             PeerMessage::Digest { .. } => 5,
+            PeerMessage::WantState { .. } => 6,
         };
         self.messages[kind] += 1;
     }
