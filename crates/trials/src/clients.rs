@@ -37,11 +37,31 @@ fn etcdctl_command(endpoints: &str) -> Command {
 /// # Errors
 /// Fails if it reports an error.
 pub fn zkcli(server: &str, commands: &[&str]) -> anyhow::Result<String> {
+    zkcli_with(server, commands, "")
+}
+
+/// The same, with further options for Java.
+///
+/// # Errors
+/// Fails if it reports an error.
+pub fn zkcli_with(server: &str, commands: &[&str], options: &str) -> anyhow::Result<String> {
     let mut command = Command::new("/usr/share/zookeeper/bin/zkCli.sh");
-    command.args(["-server", server, "-waitforconnection"]).env("JVMFLAGS", "-Xmx64m -XX:TieredStopAtLevel=1");
+    let options = format!("-Xmx64m -XX:TieredStopAtLevel=1 {options}");
+    command.args(["-server", server, "-waitforconnection"]).env("JVMFLAGS", options);
     let Printed { success, output, errors, .. } = run(&mut command, &format!("{}\nquit\n", commands.join("\n")))?;
     ensure!(success, "zkCli.sh against {server}:\n{output}\n{errors}");
     Ok(format!("{output}\n{errors}"))
+}
+
+/// Starts the command line of the C client (Debian's zookeeper-bin), which prints everything on its standard error; here it
+/// is heard on its standard output.
+///
+/// # Errors
+/// Fails if it cannot be started.
+pub fn c_client(server: &str) -> anyhow::Result<Process> {
+    let mut command = Command::new("sh");
+    command.args(["-c", "exec /usr/lib/zookeeper/bin/cli_mt \"$0\" 2>&1", server]);
+    Process::start("cli_mt", &mut command)
 }
 
 /// Starts one of our Python scripts.

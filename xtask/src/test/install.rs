@@ -14,9 +14,10 @@ struct Package {
     files: &'static [&'static str],
 }
 
-const PACKAGES: [Package; 5] = [
+const PACKAGES: [Package; 6] = [
     Package { name: "etcd-client", reason: "etcdctl", files: &["usr/bin/etcdctl"] },
     Package { name: "zookeeper", reason: "zkCli.sh", files: &["usr/share/zookeeper/bin/zkCli.sh"] },
+    Package { name: "zookeeper-bin", reason: "the C client", files: &["usr/lib/zookeeper/bin/cli_mt"] },
     Package { name: "protobuf-compiler", reason: "building the etcd client of the tests", files: &["usr/bin/protoc"] },
     Package {
         name: "libprotobuf-dev",

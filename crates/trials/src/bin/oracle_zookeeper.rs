@@ -23,10 +23,15 @@ struct Wanted {
     operations: usize,
     /// Steps of one case.
     steps: usize,
+    /// Print the case of the seed instead of playing it.
+    show: bool,
 }
 
 fn main() -> anyhow::Result<()> {
     let wanted = wanted()?;
+    if wanted.show {
+        return show(&draw(wanted.seed, wanted.steps));
+    }
     let folder = tempfile::tempdir()?;
     let real = RealServer::start(folder.path())?;
     let settings = [
@@ -81,24 +86,34 @@ impl Sides {
 
 fn report(sides: &mut Sides, seed: u64, steps: Vec<Step>) -> anyhow::Result<()> {
     let short = shrink(steps, |steps| Ok(sides.differ(steps)?.is_some()))?;
-    for (number, step) in short.iter().enumerate() {
-        say(&format!("{number:>4}  session {} {:?}", step.session, step.deed))?;
-    }
+    show(&short)?;
     let told = sides.differ(&short)?.map_or("it does not differ every time".to_owned(), |found| found.told);
     bail!("seed {seed}, made short to {} steps:\n{told}", short.len())
 }
 
+fn show(steps: &[Step]) -> anyhow::Result<()> {
+    for (number, step) in steps.iter().enumerate() {
+        let link = if step.pipelined { '+' } else { ' ' };
+        say(&format!("{number:>4} {link} session {} {:?}", step.session, step.deed))?;
+    }
+    Ok(())
+}
+
 fn wanted() -> anyhow::Result<Wanted> {
-    let mut wanted = Wanted { seed: 1, operations: 20_000, steps: 300 };
+    let mut wanted = Wanted { seed: 1, operations: 20_000, steps: 300, show: false };
     let mut arguments = std::env::args().skip(1);
     while let Some(name) = arguments.next() {
+        if name == "--show" {
+            wanted.show = true;
+            continue;
+        }
         let value = arguments.next().with_context(|| format!("{name} needs a number"))?;
         let number = || value.parse().with_context(|| format!("{name} needs a number, not {value:?}"));
         match name.as_str() {
             "--seed" => wanted.seed = number()?,
             "--operations" => wanted.operations = usize::try_from(number()?)?,
             "--steps" => wanted.steps = usize::try_from(number()?)?,
-            _ => bail!("{name} is unknown; there are --seed, --operations and --steps"),
+            _ => bail!("{name} is unknown; there are --seed, --operations, --steps and --show"),
         }
     }
     Ok(wanted)

@@ -80,12 +80,7 @@ impl Reader<'_> {
                 self.stat()
             }
             6 => {
-                let count = self.int()?;
-                for _ in 0..count {
-                    self.number("permissions")?;
-                    self.text()?;
-                    self.text()?;
-                }
+                self.access()?;
                 self.stat()
             }
             8 | 103 => self.names(),
@@ -161,6 +156,26 @@ impl Reader<'_> {
         Some(())
     }
 
+    /// Lines of permissions, scheme and id: those that stand for `auth` come in no promised order.
+    fn access(&mut self) -> Option<()> {
+        let count = self.int()?;
+        let begin = self.tokens.len();
+        for _ in 0..count {
+            self.number("permissions")?;
+            self.text()?;
+            self.text()?;
+        }
+        self.sort(begin, 3);
+        Some(())
+    }
+
+    /// Sorts the tokens from here on in groups.
+    fn sort(&mut self, begin: usize, size: usize) {
+        let mut groups: Vec<Vec<Token>> = self.tokens.split_off(begin).chunks(size).map(<[Token]>::to_vec).collect();
+        groups.sort_by_key(|group| format!("{group:?}"));
+        self.tokens.extend(groups.into_iter().flatten());
+    }
+
     /// Pairs of scheme and name, in no promised order.
     fn identities(&mut self) -> Option<()> {
         let count = self.int()?;
@@ -169,9 +184,7 @@ impl Reader<'_> {
             self.text()?;
             self.text()?;
         }
-        let mut pairs: Vec<Vec<Token>> = self.tokens.split_off(begin).chunks(2).map(<[Token]>::to_vec).collect();
-        pairs.sort_by_key(|pair| format!("{pair:?}"));
-        self.tokens.extend(pairs.into_iter().flatten());
+        self.sort(begin, 2);
         Some(())
     }
 

@@ -135,7 +135,7 @@ impl Painter {
         match self.random.below(6) {
             0 => None,
             1 => Some(Vec::new()),
-            length => Some(vec![b'd'; length * length * length]),
+            length => Some(vec![b'd'; length]),
         }
     }
 

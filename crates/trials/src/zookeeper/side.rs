@@ -95,7 +95,10 @@ pub fn play(addresses: &[String], root: &str, steps: &[Step]) -> anyhow::Result<
 /// Whether a step is sent together with the one before it.
 fn continues(steps: &[Step], at: usize) -> bool {
     let (before, step) = (&steps[at - 1], &steps[at]);
-    step.pipelined && step.session == before.session && !stands_alone(step) && !stands_alone(before)
+    // What follows a change of an access list, the real server holds against the new list or still against the old one,
+    // as it happens.
+    let is_settled = !matches!(before.deed, Deed::Ask(Request::SetAccess { .. }));
+    step.pipelined && step.session == before.session && !stands_alone(step) && !stands_alone(before) && is_settled
 }
 
 /// Whether a step is answered at once, whatever was asked before it.

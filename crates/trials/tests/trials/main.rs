@@ -9,4 +9,5 @@ mod dev;
 mod everyday;
 mod failover;
 mod membership;
+mod recipes;
 mod why;

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::Pen;
-use crate::wire::{Code, MultiReply, OpCode, Operation, Operations, Reader};
+use crate::wire::{Code, CreateRequest, Mode, MultiReply, OpCode, Operation, Operations, Reader};
 
 impl Pen<'_, '_> {
     /// Decides a transaction. One that fails is still answered with a list: success for what came before the
@@ -16,18 +16,22 @@ impl Pen<'_, '_> {
         let before = self.transaction.savepoint();
         let mut reply = MultiReply::new();
         for (position, operation) in operations.iter().enumerate() {
-            if let Err(code) = self.perform(operation, &mut reply) {
+            if let Err(failure) = self.perform(operation, &mut reply) {
                 self.transaction.rollback(&before);
-                return Ok(failed(operations.len(), position, code));
+                return match failure {
+                    Failure::OfOperation(code) => Ok(failed(operations.len(), position, code)),
+                    Failure::OfAll => Err(Code::MarshallingError),
+                };
             }
         }
         Ok(reply.finish())
     }
 
-    fn perform(&mut self, operation: &Operation<'_>, reply: &mut MultiReply) -> Result<(), Code> {
+    fn perform(&mut self, operation: &Operation<'_>, reply: &mut MultiReply) -> Result<(), Failure> {
         match operation {
             Operation::Create(opcode, request) => {
-                let created = self.create(*opcode, request)?;
+                let (kind, ttl_milliseconds) = kind_of_create(*opcode, request)?;
+                let created = self.create(kind, &CreateRequest { ttl_milliseconds, ..request.clone() })?;
                 reply.created(*opcode, &created.path, &created.stat);
             }
             Operation::Delete(request) => {
@@ -42,9 +46,34 @@ impl Pen<'_, '_> {
                 self.check(request)?;
                 reply.result(OpCode::Check);
             }
-            Operation::GetData(_) | Operation::GetChildren(_) => return Err(Code::MarshallingError),
+            Operation::GetData(_) | Operation::GetChildren(_) => return Err(Failure::OfAll),
         }
         Ok(())
+    }
+}
+
+/// How an operation fails.
+enum Failure {
+    /// By itself, and the others share its fate.
+    OfOperation(Code),
+    /// So that the transaction is no transaction.
+    OfAll,
+}
+
+impl From<Code> for Failure {
+    fn from(code: Code) -> Failure {
+        Failure::OfOperation(code)
+    }
+}
+
+/// Within a transaction the real server goes by the flags, where it goes by the opcode otherwise: what they ask for is
+/// what is created, and a time to live that has no place in the record is the end of the transaction.
+fn kind_of_create(opcode: OpCode, request: &CreateRequest<'_>) -> Result<(OpCode, Option<i64>), Failure> {
+    match Mode::from_flags(request.flags) {
+        Some(Mode { ttl: true, .. }) if opcode != OpCode::CreateTtl => Err(Failure::OfAll),
+        Some(Mode { ttl: true, .. }) => Ok((opcode, request.ttl_milliseconds)),
+        Some(Mode { container: true, .. }) => Ok((OpCode::CreateContainer, None)),
+        _ => Ok((OpCode::Create, None)),
     }
 }
 
