@@ -45,7 +45,13 @@ const WAYS: [Way; 4] = [
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let mut out = std::io::stdout();
-    writeln!(out, "{:<22} {:>6} {:>10} {:>10}   aim", "the leader is", "times", "median ms", "worst ms")?;
+    let titles = ["median ms", "worst ms", "back: median", "worst"];
+    let [median, worst, back, back_worst] = titles;
+    writeln!(
+        out,
+        "{:<22} {:>6} {median:>10} {worst:>10} {back:>14} {back_worst:>10}   aim (when it goes)",
+        "the leader is", "times"
+    )?;
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let trace = arguments.iter().any(|argument| argument == "--trace");
     let wanted: Vec<&String> = arguments.iter().filter(|argument| *argument != "--trace").collect();
@@ -53,19 +59,25 @@ async fn main() -> anyhow::Result<()> {
         if !wanted.is_empty() && !wanted.iter().any(|wanted| way.title.starts_with(wanted.as_str())) {
             continue;
         }
-        let mut gaps = measure(&way, trace).await.with_context(|| way.title)?;
-        gaps.sort();
-        let (median, worst) = (gaps[gaps.len() / 2], gaps[gaps.len() - 1]);
-        let milliseconds = |gap: Duration| gap.as_secs_f64() * 1000.0;
-        let (median, worst) = (milliseconds(median), milliseconds(worst));
-        writeln!(out, "{:<22} {:>6} {median:>10.1} {worst:>10.1}   {}", way.title, way.times, way.aim)?;
+        let gaps = measure(&way, trace).await.with_context(|| way.title)?;
+        let (mut gone, mut back): (Vec<Duration>, Vec<Duration>) = gaps.into_iter().unzip();
+        let [gone, back] = [&mut gone, &mut back].map(|gaps| {
+            gaps.sort();
+            [gaps[gaps.len() / 2], gaps[gaps.len() - 1]].map(|gap| gap.as_secs_f64() * 1000.0)
+        });
+        writeln!(
+            out,
+            "{:<22} {:>6} {:>10.1} {:>10.1} {:>14.1} {:>10.1}   {}",
+            way.title, way.times, gone[0], gone[1], back[0], back[1], way.aim
+        )?;
         out.flush()?;
     }
     Ok(())
 }
 
-/// The gaps of one way, each on the same ensemble, which is whole again before the next.
-async fn measure(way: &Way, trace: bool) -> anyhow::Result<Vec<Duration>> {
+/// The gaps of one way, when the leader goes and when it comes back, each on the same ensemble, which is whole again
+/// before the next.
+async fn measure(way: &Way, trace: bool) -> anyhow::Result<Vec<(Duration, Duration)>> {
     let mut ensemble = Ensemble::start(3)?;
     let mut gaps = Vec::new();
     let mut promised = BTreeMap::new();
@@ -75,11 +87,14 @@ async fn measure(way: &Way, trace: bool) -> anyhow::Result<Vec<Duration>> {
         let load = Load::start(&writer.etcd, round).await?;
         load.advance(CALM).await?;
         let pid = ensemble.member(&leader).pid;
+        load.begin_span();
         match way.signal {
             Some(signal) => process::send(pid, signal)?,
             None => drop(ensemble.member_command(&["lead"])?),
         }
         load.advance(CALM).await?;
+        // What comes after is not the leader's going, but its return, with all that a start does to a shared disk.
+        let gone = load.begin_span();
         match way.signal {
             None => {}
             Some(Signal::STOP) => process::send(pid, Signal::CONT)?,
@@ -89,20 +104,15 @@ async fn measure(way: &Way, trace: bool) -> anyhow::Result<Vec<Duration>> {
             }
         }
         ensemble.leader_known_by(&leader)?;
-        let Acknowledged { longest_gap, gap_ended, keys } = load.stop().await?;
-        promised.extend(keys);
-        gaps.push(longest_gap);
+        let back = load.begin_span();
+        promised.extend(load.stop().await?);
+        gaps.push((gone.length, back.length));
         if trace {
-            let ended = gap_ended.duration_since(SystemTime::UNIX_EPOCH)?.as_secs_f64();
-            let began = ended - longest_gap.as_secs_f64();
+            let ended = gone.ended.duration_since(SystemTime::UNIX_EPOCH)?.as_secs_f64();
+            let began = ended - gone.length.as_secs_f64();
+            let (began, ended) = (began % 60.0, ended % 60.0);
             let mut out = std::io::stdout();
-            writeln!(
-                out,
-                "{leader} goes, {} writes: gap from {:.6} to {:.6}",
-                writer.name,
-                began % 60.0,
-                ended % 60.0
-            )?;
+            writeln!(out, "{leader} goes, {} writes: gap from {began:.6} to {ended:.6}", writer.name)?;
         }
     }
     check(&ensemble, &promised).await?;
@@ -133,15 +143,23 @@ async fn check(ensemble: &Ensemble, promised: &BTreeMap<String, String>) -> anyh
 struct Load {
     stop: watch::Sender<bool>,
     count: watch::Receiver<usize>,
-    task: tokio::task::JoinHandle<anyhow::Result<Acknowledged>>,
+    book: Arc<Mutex<Book>>,
+    task: tokio::task::JoinHandle<()>,
 }
 
-/// What became of them.
-struct Acknowledged {
-    /// The longest time between two acknowledgements.
-    longest_gap: Duration,
-    /// When it ended.
-    gap_ended: SystemTime,
+/// The longest time between two acknowledgements.
+#[derive(Clone, Copy)]
+struct Gap {
+    length: Duration,
+    ended: SystemTime,
+}
+
+const NO_GAP: Gap = Gap { length: Duration::ZERO, ended: SystemTime::UNIX_EPOCH };
+
+/// What all writes share: when the last acknowledgement came, the longest gap of this span, and what was acknowledged.
+struct Book {
+    last: Instant,
+    longest: Gap,
     keys: BTreeMap<String, String>,
 }
 
@@ -150,9 +168,9 @@ impl Load {
         let client = Client::connect([address], None).await?;
         let stop = watch::Sender::new(false);
         let (told, count) = watch::channel(0);
-        let stopped = stop.subscribe();
-        let task = tokio::spawn(write(client, round, stopped, told));
-        Ok(Load { stop, count, task })
+        let book = Arc::new(Mutex::new(Book { last: Instant::now(), longest: NO_GAP, keys: BTreeMap::new() }));
+        let task = tokio::spawn(write(client, round, stop.subscribe(), told, book.clone()));
+        Ok(Load { stop, count, book, task })
     }
 
     async fn advance(&self, further: usize) -> anyhow::Result<()> {
@@ -162,18 +180,16 @@ impl Load {
         Ok(())
     }
 
-    async fn stop(self) -> anyhow::Result<Acknowledged> {
-        self.stop.send_replace(true);
-        self.task.await?
+    /// Begins to look for the longest gap anew, and gives that of the span before.
+    fn begin_span(&self) -> Gap {
+        std::mem::replace(&mut self.book.lock().expect("no holder panics").longest, NO_GAP)
     }
-}
 
-/// What all writes share: when the last acknowledgement came, and what was acknowledged.
-struct Book {
-    last: Instant,
-    longest_gap: Duration,
-    gap_ended: SystemTime,
-    keys: BTreeMap<String, String>,
+    async fn stop(self) -> anyhow::Result<BTreeMap<String, String>> {
+        self.stop.send_replace(true);
+        self.task.await?;
+        Ok(std::mem::take(&mut self.book.lock().expect("no holder panics").keys))
+    }
 }
 
 async fn write(
@@ -181,13 +197,8 @@ async fn write(
     round: usize,
     stop: watch::Receiver<bool>,
     told: watch::Sender<usize>,
-) -> anyhow::Result<Acknowledged> {
-    let book = Arc::new(Mutex::new(Book {
-        last: Instant::now(),
-        longest_gap: Duration::ZERO,
-        gap_ended: SystemTime::UNIX_EPOCH,
-        keys: BTreeMap::new(),
-    }));
+    book: Arc<Mutex<Book>>,
+) {
     let mut pace = tokio::time::interval(PACE);
     let mut under_way = JoinSet::new();
     let mut number = 0_u64;
@@ -203,9 +214,8 @@ async fn write(
                 let now = Instant::now();
                 let gap = now - book.last;
                 book.last = now;
-                if gap > book.longest_gap {
-                    book.longest_gap = gap;
-                    book.gap_ended = SystemTime::now();
+                if gap > book.longest.length {
+                    book.longest = Gap { length: gap, ended: SystemTime::now() };
                 }
                 book.keys.insert(key, value);
                 told.send_modify(|count| *count += 1);
@@ -214,7 +224,4 @@ async fn write(
         while under_way.try_join_next().is_some() {}
     }
     while under_way.join_next().await.is_some() {}
-    let mut book = book.lock().expect("no holder panics");
-    let keys = std::mem::take(&mut book.keys);
-    Ok(Acknowledged { longest_gap: book.longest_gap, gap_ended: book.gap_ended, keys })
 }
