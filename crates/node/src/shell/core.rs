@@ -111,9 +111,7 @@ impl Core {
             self.fatal.send_replace(Some(why));
             return false;
         }
-        for (peer, message) in &effects.send {
-            self.links.send(*peer, message);
-        }
+        self.links.send(&effects.send);
         // Only after what was said: whoever leaves is told of it.
         if let Some(peers) = effects.peers {
             self.links.follow(&self.runtime, &peers);
@@ -149,7 +147,9 @@ impl Core {
             self.shared.inbox.answered(requests, bytes);
         }
         // Only now the watchers: an event of a later revision must not overtake an answer of an earlier one.
-        if let Some(view) = published {
+        if let Some(view) = published
+            && !self.shared.hub.pass(&view)
+        {
             self.published.send_replace(view);
         }
         if let Some(status) = effects.status {

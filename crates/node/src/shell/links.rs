@@ -5,16 +5,16 @@
 //! way is lost as a whole, and the member hears of it as one event. Who the peers are, the member says, again whenever
 //! that changes.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::BytesMut;
 use log::Folder;
 use raft::{Lane, NodeId};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
@@ -24,11 +24,12 @@ use tracing::{debug, info, warn};
 
 use super::acquaintance::Acquaintances;
 use super::hello::{Hello, HelloError, Purpose};
+use super::outbox::Outbox;
 use super::transfer::Store;
 use crate::handle::Shared;
 use crate::member::{Event, Peers};
 use crate::message::PeerMessage;
-use crate::wire::{decode_frame, encode_frame, ping_frame};
+use crate::wire::{decode_frame, encode_frame};
 use crate::{MemberAddress, Options};
 
 /// A greeting must come within this time.
@@ -104,19 +105,6 @@ struct Generation {
 enum Direction {
     Says,
     Hears,
-}
-
-/// What waits to be said on one lane.
-struct Outbox {
-    queue: Mutex<Queue>,
-    filled: Notify,
-}
-
-#[derive(Default)]
-struct Queue {
-    parts: VecDeque<Bytes>,
-    bytes: usize,
-    open: bool,
 }
 
 impl Links {
@@ -200,29 +188,23 @@ impl Links {
         self.circle.load().peers.get(&id).cloned()
     }
 
-    /// Queues a message for a peer. Without a connection it is dropped: whoever sends knows what that means.
-    pub(super) fn send(&self, to: NodeId, message: &PeerMessage) {
-        let circle = self.circle.load();
-        let Some(peer) = circle.peers.get(&to) else { return };
-        let outbox = &peer.lanes[&message.lane()];
-        let limit = self.shared.limits.peer_queue_bytes;
-        let mut queue = outbox.lock();
-        if !queue.open {
+    /// Sends messages, in order for each peer and lane. Without a connection they are dropped: whoever sends knows what
+    /// that means.
+    pub(super) fn send(&self, messages: &[(NodeId, PeerMessage)]) {
+        if messages.is_empty() {
             return;
         }
-        for part in encode_frame(message) {
-            queue.bytes += part.len();
-            queue.parts.push_back(part);
+        let circle = self.circle.load();
+        let limit = self.shared.limits.peer_queue_bytes;
+        for (to, message) in messages {
+            let Some(peer) = circle.peers.get(to) else { continue };
+            if peer.lanes[&message.lane()].push(|| encode_frame(message), limit) {
+                let name = &peer.address.name;
+                warn!("{name} does not keep up: limits.peer_queue_bytes = {limit} is reached, reconnecting");
+                self.close_all(peer, &mut peer.lock());
+            }
         }
-        let overflowing = queue.bytes > limit;
-        drop(queue);
-        if overflowing {
-            *outbox.lock() = Queue::default();
-            warn!("{} does not keep up: limits.peer_queue_bytes = {limit} is reached, reconnecting", peer.address.name);
-            self.close_all(peer, &mut peer.lock());
-        } else {
-            outbox.filled.notify_one();
-        }
+        circle.peers.values().flat_map(|peer| peer.lanes.values()).for_each(Outbox::flush);
     }
 
     /// A connection of its own to a peer, on which a snapshot may be sent.
@@ -378,14 +360,12 @@ impl Links {
     }
 
     async fn say(&self, peer: &Peer, lane: Lane, stream: TcpStream) {
-        let outbox = &peer.lanes[&lane];
+        let stream = Arc::new(stream);
         let mut generation = self.stands(peer, lane, Direction::Says);
-        let (mut reader, mut writer) = stream.into_split();
-        let mut nothing = [0];
         tokio::select! {
-            // The peer never speaks here: whatever this read ends with, the connection has ended.
-            _ = reader.read(&mut nothing) => {}
-            _ = outbox.write_out(&mut writer) => {}
+            // The peer never speaks here: whatever this ends with, the connection has ended.
+            () = ended(&stream) => {}
+            _ = peer.lanes[&lane].serve(&stream, PING_EVERY) => {}
             _ = generation.changes.changed() => {}
         }
         self.close(peer, &generation);
@@ -397,9 +377,7 @@ impl Links {
         let Some(peer) = self.peer(to) else { return };
         let connections = peer.lock();
         if connections.connected {
-            for outbox in peer.lanes.values() {
-                *outbox.lock() = Queue { open: true, ..Queue::default() };
-            }
+            peer.lanes.values().for_each(Outbox::open);
         }
     }
 
@@ -430,9 +408,7 @@ impl Links {
 
     /// To be called under the lock, so that whatever stands from then on belongs to the next generation.
     fn close_all(&self, peer: &Peer, connections: &mut Connections) {
-        for outbox in peer.lanes.values() {
-            *outbox.lock() = Queue::default();
-        }
+        peer.lanes.values().for_each(Outbox::close);
         if std::mem::take(connections).connected {
             self.shared.inbox.post(Event::ConnectionLost(peer.address.id));
         }
@@ -442,11 +418,10 @@ impl Links {
 
 impl Peer {
     fn new(address: MemberAddress) -> Peer {
-        let outbox = || Outbox { queue: Mutex::default(), filled: Notify::new() };
         Peer {
             address,
             tasks: Mutex::default(),
-            lanes: LANES.map(|lane| (lane, outbox())).into(),
+            lanes: LANES.map(|lane| (lane, Outbox::default())).into(),
             standing: Mutex::default(),
             generation: watch::Sender::new(0),
             there: Notify::new(),
@@ -462,60 +437,12 @@ impl Peer {
     }
 }
 
-impl Outbox {
-    fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().expect("no holder of an outbox panics")
-    }
-
-    async fn write_out(&self, writer: &mut (impl AsyncWriteExt + Unpin)) -> io::Result<()> {
-        loop {
-            let filled = self.filled.notified();
-            let (parts, bytes) = {
-                let mut queue = self.lock();
-                (std::mem::take(&mut queue.parts), std::mem::take(&mut queue.bytes))
-            };
-            if parts.is_empty() {
-                if timeout(PING_EVERY, filled).await.is_err() {
-                    writer.write_all(&ping_frame()).await?;
-                }
-            } else {
-                writer.write_all_buf(&mut Parts { parts, bytes }).await?;
-            }
+/// Resolves when the other side says something or closes.
+async fn ended(stream: &TcpStream) {
+    while stream.readable().await.is_ok() {
+        match stream.try_read(&mut [0]) {
+            Err(spurious) if spurious.kind() == io::ErrorKind::WouldBlock => {}
+            _ => return,
         }
-    }
-}
-
-/// Several pieces as one buffer, for vectored writes.
-struct Parts {
-    parts: VecDeque<Bytes>,
-    /// Of all parts together.
-    bytes: usize,
-}
-
-impl Buf for Parts {
-    fn remaining(&self) -> usize {
-        self.bytes
-    }
-
-    fn chunk(&self) -> &[u8] {
-        self.parts.front().map_or(&[], |part| part)
-    }
-
-    fn chunks_vectored<'a>(&'a self, slices: &mut [io::IoSlice<'a>]) -> usize {
-        let filled = slices.iter_mut().zip(&self.parts).map(|(slice, part)| *slice = io::IoSlice::new(part));
-        filled.count()
-    }
-
-    fn advance(&mut self, mut count: usize) {
-        self.bytes -= count;
-        while let Some(front) = self.parts.front_mut() {
-            if count < front.len() {
-                front.advance(count);
-                return;
-            }
-            count -= front.len();
-            self.parts.pop_front();
-        }
-        assert!(count == 0, "advanced past the end");
     }
 }

@@ -10,6 +10,7 @@ mod healing;
 mod hello;
 pub(crate) mod inbox;
 mod links;
+mod outbox;
 mod recovery;
 mod snapshots;
 mod transfer;
