@@ -117,7 +117,7 @@ impl Painter {
         for _ in 0..self.random.below(4) {
             path.push('/');
             let names = if self.random.once_in(4) { &NAMES[..] } else { &NAMES[..3] };
-            path.push_str(*self.random.pick(names));
+            path.push_str(names[self.random.below(names.len())]);
         }
         Place::Below(path)
     }
@@ -246,8 +246,8 @@ impl Painter {
     }
 
     fn authenticate(&mut self) -> Request {
-        let credentials: &'static [u8] =
-            *self.random.pick(&[&b"ann:secret"[..], b"bob:word", b"ann", b"", b"super:admin"]);
+        const CREDENTIALS: [&[u8]; 5] = [b"ann:secret", b"bob:word", b"ann", b"", b"super:admin"];
+        let credentials = CREDENTIALS[self.random.below(CREDENTIALS.len())];
         let scheme = match self.random.below(30) {
             0 => "palm",
             1 => "ip",

@@ -80,7 +80,7 @@ pub(super) struct Client {
     exchange: Option<Exchange>,
     pub(super) queue: VecDeque<Waiting>,
     queued_bytes: usize,
-    /// Reads in the queue.
+    /// Reads and syncs in the queue: each sees some state as a whole, and not yet what is asked after it.
     queued_reads: usize,
     /// Bytes for the client.
     pub(super) out: BytesMut,
@@ -236,8 +236,8 @@ impl Client {
         for at in 0..self.queue.len() {
             let submitted = match &self.queue[at].state {
                 Stage::Unsent { opcode, body, identities } => self.submit(*opcode, body, identities),
-                Stage::Read { .. } | Stage::Barred { .. } => return,
-                Stage::Decided { .. } | Stage::Synced { .. } | Stage::Refused { .. } => continue,
+                Stage::Read { .. } | Stage::Barred { .. } | Stage::Synced { .. } => return,
+                Stage::Decided { .. } | Stage::Refused { .. } => continue,
             };
             self.queue[at].state = submitted;
         }
@@ -247,6 +247,7 @@ impl Client {
         match Reader::new(body).string() {
             Ok(path) => {
                 let pending = self.front.handle.barrier();
+                self.queued_reads += 1;
                 self.enqueue(xid, body.len(), Stage::Synced { path: path.into_owned(), pending });
             }
             Err(_) => self.refuse(xid, Code::MarshallingError, false),
@@ -374,6 +375,7 @@ impl Client {
                 self.tell_decision(xid, opcode, &decision).await;
             }
             (Stage::Synced { path, .. }, Answer::Synced(Ok(view))) => {
+                self.queued_reads -= 1;
                 let mut body = crate::wire::Writer::new();
                 body.string(&path);
                 // The barrier was raised when the request came: a write before it may be newer, and is seen already.

@@ -32,15 +32,17 @@ async fn pipelined_requests_are_answered_in_order_and_see_each_other() {
 }
 
 #[tokio::test]
-async fn a_sync_behind_a_write_is_not_older_than_the_write() {
+async fn a_sync_stands_between_the_writes_before_and_after_it() {
     let member = Member::start(Options::default()).await;
     let mut client = member.client(4000).await;
     client.call(CREATE, &create("/n", PERSISTENT)).await;
     for _ in 0..50 {
         client.ask(SET_DATA, &set_data("/n", b"data")).await;
         client.ask(SYNC, &buffer(b"/n")).await;
-        let (written, synced) = (client.next().await.unwrap(), client.next().await.unwrap());
-        assert!(written.zxid <= synced.zxid, "{} is answered after {}", synced.zxid, written.zxid);
+        client.ask(SET_DATA, &set_data("/n", b"more")).await;
+        let zxids =
+            [client.next().await.unwrap().zxid, client.next().await.unwrap().zxid, client.next().await.unwrap().zxid];
+        assert!(zxids[0] <= zxids[1] && zxids[1] < zxids[2], "{zxids:?}: a sync is news of nothing asked after it");
     }
 }
 
