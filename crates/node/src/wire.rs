@@ -190,6 +190,12 @@ fn write_envelope(writer: &mut Writer, envelope: &Envelope<Batch>) {
         }
         Message::Overtaken => writer.u8(11),
         Message::CampaignNow => writer.u8(12),
+        Message::Sleep { commit } => {
+            writer.u8(13);
+            writer.log_id(*commit);
+        }
+        Message::Asleep => writer.u8(14),
+        Message::Wake => writer.u8(15),
     }
 }
 
@@ -217,6 +223,9 @@ fn read_envelope(reader: &mut Reader) -> Option<Envelope<Batch>> {
         10 => Message::Commit { commit: reader.log_id()? },
         11 => Message::Overtaken,
         12 => Message::CampaignNow,
+        13 => Message::Sleep { commit: reader.log_id()? },
+        14 => Message::Asleep,
+        15 => Message::Wake,
         _ => return None,
     };
     Some(Envelope { from, to, term, message })
@@ -417,6 +426,9 @@ mod tests {
             raft(Message::Commit { commit: id }),
             raft(Message::Overtaken),
             raft(Message::CampaignNow),
+            raft(Message::Sleep { commit: id }),
+            raft(Message::Asleep),
+            raft(Message::Wake),
             PeerMessage::Touch { leases: vec![LeaseId(-1), LeaseId(7)] },
             PeerMessage::Digest { index: 4, hash: u128::MAX - 1 },
             PeerMessage::WantState { above: 3 },

@@ -1,5 +1,6 @@
 //! The invariants of a member, all at once. Costs the length of the log: for tests and simulations.
 
+use crate::hibernation::Rest;
 use crate::progress::Peer;
 use crate::quorum;
 use crate::raft::Raft;
@@ -17,6 +18,8 @@ impl<P: Payload> Raft<P> {
         match &self.post {
             Post::Follower(follower) => {
                 assert!(follower.leader != Some(self.config.id), "it follows itself");
+                let done = self.commit == self.log.last().index && self.durable.pending() == 0;
+                assert!(!follower.asleep || done, "it sleeps with work to do");
             }
             Post::PreCandidate(canvass) => {
                 assert!(canvass.granted.contains(&self.config.id), "a pre-candidate is for itself");
@@ -46,6 +49,8 @@ impl<P: Payload> Raft<P> {
         let (durable, last) = (self.durable.ballot(), self.log.last().index);
         assert!(durable == self.ballot, "it leads term {} with {durable} durable", self.ballot.term);
         leader.peers.values().for_each(|peer| peer.check(last));
+        let done = self.commit == last && leader.reads.count() == 0 && leader.transfer.is_none();
+        assert!(leader.rest != Rest::Asleep || done, "it sleeps with work to do");
         let own = self.config.id;
         let held = |id| {
             if id == own { self.durable.to() } else { leader.peers.get(&id).map_or(Index::ZERO, Peer::matched) }

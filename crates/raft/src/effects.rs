@@ -123,6 +123,8 @@ pub enum Rearm {
     Election,
     /// With the short random delay: there is evidence that no leader is left.
     Quick,
+    /// Not at all, and no other timer either, until the next [`Election`](Rearm::Election): the group sleeps.
+    Rest,
 }
 
 /// Why a request comes to nothing. Except for [`Covered`](Refusal::Covered), it definitely did not and

@@ -14,6 +14,9 @@ pub enum Input<P> {
     LeaderSilent,
     /// The heartbeat timer ran out.
     HeartbeatDue,
+    /// The driver knows of something for which this group should not be asleep; see
+    /// [`Config::hibernate_rounds`](crate::Config::hibernate_rounds). Everything else here that is work wakes by itself.
+    Wake,
     /// A peer says something. Any content is survived.
     Received(Envelope<P>),
     /// The connection to this peer broke: evidence that it may have died, and the end of whatever was under

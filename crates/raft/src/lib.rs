@@ -42,6 +42,8 @@
 //! **Handing over.** A leader that is asked to, whose disk has stalled, or that knows a caught-up member of
 //! higher priority, stops taking proposals, brings the successor up to date and tells it to campaign at once.
 //!
+//! **Sleep.** A group with nothing to do can stop its timers, all members together, until something happens.
+//!
 //! **Snapshots.** The log is kept in memory from its last compaction on. A peer that needs older entries gets
 //! a snapshot of the state, which the driver makes, moves and loads; the core only says when.
 //!
@@ -49,8 +51,8 @@
 //!
 //! `types`, `message`, `input`, `effects`, `cause`, `status`: the words at the doors. `raft`: the value and what
 //! every message passes first. `roles`: the posts a member can hold and every legal way between them.
-//! `election`, `following`, `replication`, `reads`, `reconfiguration`, `snapshots`, `transfer`, `rounds`: one
-//! concept each. `log`, `durable`, `progress`, `proposals`, `quorum`, `membership`: the values they decide upon, each with
+//! `election`, `following`, `replication`, `reads`, `reconfiguration`, `snapshots`, `transfer`, `rounds`,
+//! `hibernation`: one concept each. `log`, `durable`, `progress`, `proposals`, `quorum`, `membership`: the values they decide upon, each with
 //! its own invariants. `drain`: where everything owed is cut. `disk`: the fold from writes to what a disk holds.
 //! `pacer`: time, outside of [`Raft`]. `look`: what a driver may look at between steps. `check`: all invariants at
 //! once.
@@ -58,7 +60,6 @@
 //! # What it does not do
 //!
 //! - No leader leases: every read costs one round of small messages (shared by all reads of a drain).
-//! - No hibernation: the leader of an idle group still sends heartbeats.
 //! - No witnesses, no weighted or hierarchical majorities.
 //! - Followers do not pass proposals or reads on; the driver does.
 //! - A member with the longest log that reaches no majority can keep one with a shorter log, which does, from
@@ -77,6 +78,7 @@ mod durable;
 mod effects;
 mod election;
 mod following;
+mod hibernation;
 mod input;
 mod log;
 mod look;

@@ -92,6 +92,15 @@ pub enum Message<P> {
     Overtaken,
     /// "I step aside for you: campaign at once."
     CampaignNow,
+    /// "There is nothing to do: sleep, if this is the end of your log as well."
+    Sleep {
+        /// The end of the leader's log, all of it committed.
+        commit: LogId,
+    },
+    /// "I sleep."
+    Asleep,
+    /// "I was woken: say that you lead, if you do."
+    Wake,
 }
 
 /// Why a vote or a pre-vote was refused.
@@ -136,7 +145,10 @@ impl<P: Payload> Message<P> {
 
     /// Whether only a leader of the envelope's term says this.
     pub(crate) fn is_from_leader(&self) -> bool {
-        matches!(self, Self::Append { .. } | Self::Heartbeat { .. } | Self::Commit { .. } | Self::CampaignNow)
+        matches!(
+            self,
+            Self::Append { .. } | Self::Heartbeat { .. } | Self::Commit { .. } | Self::CampaignNow | Self::Sleep { .. }
+        )
     }
 }
 
@@ -155,7 +167,7 @@ impl<P: Payload> Envelope<P> {
             Message::Append { previous, entries, .. } => self.is_sound_append(*previous, entries),
             Message::AskPreVote { last } => is_sound_id(*last) && last.term <= self.term,
             Message::AskVote { last, .. } => is_sound_id(*last) && last.term < self.term,
-            Message::Heartbeat { commit, .. } | Message::Commit { commit } => {
+            Message::Heartbeat { commit, .. } | Message::Commit { commit } | Message::Sleep { commit } => {
                 is_sound_id(*commit) && commit.term <= self.term
             }
             Message::Rejected { previous, hint } => is_sound_id(*hint) && hint.index <= *previous,

@@ -10,7 +10,8 @@
 //!   leader; with evidence of the leader's death, 0 to `quick_max`;
 //! - a leader's runs exactly `election_min`: it is its time to ask itself for a majority;
 //! - the silence timer runs `election_min` from the last word of a leader;
-//! - heartbeats come every `heartbeat` while leading.
+//! - heartbeats come every `heartbeat` while leading;
+//! - while the group sleeps, nothing runs.
 //!
 //! A member that slept must not blame the leader: if the pacer is asked later than `heartbeat` after an
 //! election or silence edge was due, it was this process that stood still. Then the edge waits once more for
@@ -173,9 +174,16 @@ impl Pacer {
             Rearm::Election => {
                 let at = now.saturating_add(self.timing.election_min);
                 self.silence = (!self.leading).then_some(Deadline { at, put_off: false });
+                if self.leading && self.heartbeat.is_none() {
+                    self.heartbeat = Some(now.saturating_add(self.timing.heartbeat));
+                }
                 self.election_timeout()
             }
             Rearm::Quick => self.draw(self.timing.quick_max),
+            Rearm::Rest => {
+                (self.election, self.silence, self.heartbeat) = (Deadline::NEVER, None, None);
+                return;
+            }
         };
         self.election = Deadline { at: now.saturating_add(wait), put_off: false };
     }
@@ -200,6 +208,9 @@ impl Pacer {
 }
 
 impl Deadline {
+    /// A timer that stands still.
+    const NEVER: Deadline = Deadline { at: u64::MAX, put_off: false };
+
     /// Whether the edge is due; if this process stood still meanwhile, it is put off once.
     fn fires(&mut self, now: u64, grace: u64) -> bool {
         if self.at > now {

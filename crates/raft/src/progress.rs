@@ -103,6 +103,17 @@ impl Peer {
         self.silent_rounds = 0;
     }
 
+    /// A round begins after a sleep, in which nobody was to be heard.
+    pub(crate) fn begin_round(&mut self) {
+        self.silent_rounds = 1;
+    }
+
+    /// Whether it was heard in the round that has just ended, holds the log up to `last`, and nothing is under way to it.
+    pub(crate) fn has_everything(&self, last: Index) -> bool {
+        let settled = matches!(&self.flow, Flow::Stream { inflight, .. } if inflight.sent.is_empty());
+        settled && self.matched == last && self.is_in_contact()
+    }
+
     /// Whether it said anything since the last majority check.
     pub(crate) fn is_heard(&self) -> bool {
         self.silent_rounds == 0

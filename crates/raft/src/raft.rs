@@ -96,10 +96,15 @@ impl<P: Payload> Raft<P> {
 
     /// Something happened. Never fails, never blocks; what follows from it is owed to the next drain.
     pub fn step(&mut self, input: Input<P>) {
+        if self.is_asleep() {
+            self.rouse(&input);
+        }
         match input {
             Input::ElectionDue => self.election_due(),
             Input::LeaderSilent => self.leader_silent(),
             Input::HeartbeatDue => self.heartbeat_due(),
+            // Being an input, it has woken whoever slept.
+            Input::Wake => {}
             Input::Received(envelope) => self.receive(envelope),
             Input::ConnectionLost(peer) => self.connection_lost(peer),
             Input::Connected(peer) => self.connected(peer),
@@ -189,7 +194,10 @@ impl<P: Payload> Raft<P> {
             Message::Alive { round } => self.alive(from, round),
             Message::Commit { commit } => self.commit_received(commit),
             Message::CampaignNow => self.campaign_now(from),
-            Message::Overtaken => {}
+            Message::Sleep { commit } => self.sleep_asked(from, commit),
+            Message::Asleep => self.asleep_told(from),
+            // Being a message, it has woken whoever slept.
+            Message::Wake | Message::Overtaken => {}
         }
     }
 

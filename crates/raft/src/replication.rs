@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use crate::cause::{Cause, Event};
 use crate::drain::{Gate, Owed};
 use crate::effects::{Rearm, Refusal};
+use crate::hibernation::Rest;
 use crate::log::Log;
 use crate::message::{Envelope, Message};
 use crate::mutants::mutated;
@@ -30,6 +31,7 @@ impl<P: Payload> Raft<P> {
             peers: BTreeMap::new(),
             reads: Reads::default(),
             transfer: None,
+            rest: Rest::default(),
             uncommitted_weight: uncommitted.map(Entry::weight).sum(),
         };
         self.stand(Post::Leader(leader), cause);
@@ -156,6 +158,10 @@ impl<P: Payload> Raft<P> {
         let Post::Leader(leader) = &mut self.post else {
             return;
         };
+        if matches!(leader.rest, Rest::Asking { .. }) {
+            // Not everybody agreed in time, and what follows wakes those who did.
+            leader.rest = Rest::default();
+        }
         let heartbeat = Message::Heartbeat { commit, round: leader.reads.issued() };
         let mut messages = Vec::new();
         for (&id, peer) in &mut leader.peers {

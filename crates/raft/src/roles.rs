@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cause::{Cause, Event, TallyEnd, Trigger};
 use crate::effects::{Rearm, Role, Standing};
+use crate::hibernation::Rest;
 use crate::message::VoteRefusal;
 use crate::progress::Peer;
 use crate::raft::Raft;
@@ -48,6 +49,8 @@ pub(crate) struct Follower {
     pub(crate) lost: bool,
     /// It led until just now.
     pub(crate) deposed: bool,
+    /// Its timers stand still, by agreement with the leader.
+    pub(crate) asleep: bool,
     /// The answer owed for appends: the log equals the leader's up to here.
     pub(crate) appended: Option<Index>,
     /// The answer owed for heartbeats: the newest round.
@@ -76,6 +79,8 @@ pub(crate) struct Leader {
     pub(crate) reads: Reads,
     /// Leadership is being handed over.
     pub(crate) transfer: Option<Transfer>,
+    /// How far it is on its way to sleep.
+    pub(crate) rest: Rest,
     /// The weight of all entries behind the commit index.
     pub(crate) uncommitted_weight: usize,
 }

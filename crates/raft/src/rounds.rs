@@ -27,6 +27,7 @@ impl<P: Payload> Raft<P> {
         self.look_after_disk();
         self.promote_learners();
         self.prefer();
+        self.consider_sleep();
     }
 
     /// Steps down unless a majority was heard in this round.

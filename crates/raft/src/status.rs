@@ -42,6 +42,8 @@ pub struct Status {
     pub membership: Membership,
     /// Where that membership stands in the log.
     pub membership_index: Index,
+    /// Its timers stand still until something happens.
+    pub asleep: bool,
     /// What is only known while leading.
     pub leading: Option<Leading>,
 }
@@ -114,6 +116,7 @@ impl<P: Payload> Raft<P> {
             missing: self.missing,
             membership: self.log.membership().clone(),
             membership_index: self.log.membership_index(),
+            asleep: self.is_asleep(),
             leading: match &self.post {
                 Post::Leader(leader) => Some(Leading {
                     peers: leader.peers.iter().map(|(&id, peer)| (id, Peer::status(peer))).collect(),

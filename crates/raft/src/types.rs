@@ -106,6 +106,10 @@ pub struct Config {
     /// How many rounds (of one election timeout) in a row a member of higher priority must have been
     /// healthy and caught up before the leader hands over to it. At least 1.
     pub preference_rounds: u32,
+    /// After how many rounds (of one election timeout) without anything to do the group stops its timers until
+    /// something happens; 0 is never. For nodes with very many groups: a leader's death is then noticed only by the
+    /// loss of the connection to it.
+    pub hibernate_rounds: u32,
 }
 
 impl Config {
@@ -121,6 +125,7 @@ impl Config {
             max_uncommitted_weight: 64 << 20,
             max_reads: 1 << 16,
             preference_rounds: 10,
+            hibernate_rounds: 0,
         }
     }
 }

@@ -36,7 +36,7 @@ impl Mutant {
 }
 
 /// All of them.
-pub(super) const MUTANTS: [Mutant; 30] = [
+pub(super) const MUTANTS: [Mutant; 31] = [
     mutant("R1", "an entry of an earlier term is committed by counting its copies").seen_in("old entries"),
     mutant("R2", "a guess about where logs may agree is taken for what a peer holds").seen_in("overtaking"),
     mutant("R3", "a change of membership begins before the leader committed in its own term"),
@@ -62,6 +62,7 @@ pub(super) const MUTANTS: [Mutant; 30] = [
     mutant("new-voters-commit", "during a change of voters the new ones commit alone").seen_in("disjoint voters"),
     mutant("new-voters-elect", "during a change of voters the new ones elect alone").seen_in("disjoint voters"),
     mutant("silent-to-the-past", "a leader of an earlier term is not told that it is over"),
+    mutant("sleep-without-consent", "a leader stops its heartbeats before everybody has agreed to sleep"),
     mutant("snapshot-vouches-for-tail", "a snapshot makes a tail count as written that it replaced"),
     mutant("two-changes", "a second change of membership begins before the first is committed"),
     mutant("vote-before-write", "a vote leaves before it is written").seen_in("votes"),

@@ -109,3 +109,17 @@ fn foolish_timings_are_named() {
     pacer.observe(&telling(None, Some(Role::Leader)), 0);
     assert!(edges(&mut pacer, 100).len() < 500);
 }
+
+#[test]
+fn nothing_runs_while_the_group_sleeps_and_everything_does_once_it_wakes() {
+    for leads in [false, true] {
+        let mut pacer = Pacer::new(Timing::default(), 1, 0);
+        pacer.observe(&telling(None, leads.then_some(Role::Leader)), 0);
+        pacer.observe(&telling(Some(Rearm::Rest), None), ms(10));
+        assert_eq!(pacer.next(), u64::MAX);
+        assert_eq!(pacer.due(ms(3_600_000)), None);
+        pacer.observe(&telling(Some(Rearm::Election), None), ms(3_600_000));
+        let first = if leads { (ms(3_600_050), Edge::HeartbeatDue) } else { (ms(3_600_300), Edge::LeaderSilent) };
+        assert_eq!(edges(&mut pacer, ms(3_600_400))[0], first, "leads: {leads}");
+    }
+}

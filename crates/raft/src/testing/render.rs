@@ -48,6 +48,9 @@ fn message<P: Display>(message: &Message<P>) -> String {
         Message::Commit { commit } => format!("committed to {commit}"),
         Message::Overtaken => "your term is over".into(),
         Message::CampaignNow => "campaign now".into(),
+        Message::Sleep { commit } => format!("sleep, if your log ends at {commit} too"),
+        Message::Asleep => "I sleep".into(),
+        Message::Wake => "I was woken; do you lead?".into(),
     }
 }
 
@@ -76,7 +79,11 @@ fn write<P: Display>(write: &Write<P>) -> String {
 #[must_use]
 pub fn effects<P: Payload + Display>(id: NodeId, effects: &Effects<P>) -> String {
     let mut lines: Vec<String> = effects.events.iter().map(ToString::to_string).collect();
-    lines.extend(effects.timer.filter(|timer| *timer == Rearm::Quick).map(|_| "will campaign shortly".into()));
+    lines.extend(match effects.timer {
+        Some(Rearm::Quick) => Some("will campaign shortly".into()),
+        Some(Rearm::Rest) => Some("stops its timers".into()),
+        Some(Rearm::Election) | None => None,
+    });
     lines.extend(effects.write.as_ref().map(write));
     lines.extend(effects.installed.map(|last| format!("replaces its state by the snapshot at {last}")));
     for committed in &effects.apply {
@@ -102,7 +109,8 @@ pub fn effects<P: Payload + Display>(id: NodeId, effects: &Effects<P>) -> String
 pub fn status(status: &Status) -> String {
     let Status { id, role, ballot, base, last, durable, commit, applied, .. } = status;
     let leader = status.leader.map_or_else(|| "nobody".into(), |leader| leader.to_string());
-    let mut shown = format!("{id} {role}, {ballot}, under {leader}; log {base} to {last}, ");
+    let asleep = if status.asleep { "asleep, " } else { "" };
+    let mut shown = format!("{id} {role}, {asleep}{ballot}, under {leader}; log {base} to {last}, ");
     writeln!(shown, "durable {durable}, committed {commit}, applied {applied}; {}", status.membership)
         .expect("as above");
     for (peer, progress) in status.leading.iter().flat_map(|leading| &leading.peers) {

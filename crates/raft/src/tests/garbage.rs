@@ -53,8 +53,8 @@ fn messages() -> impl Strategy<Value = Message<u8>> {
         (ids(), numbers()).prop_map(|(commit, round)| Message::Heartbeat { commit, round }),
         numbers().prop_map(|round| Message::Alive { round }),
         ids().prop_map(|commit| Message::Commit { commit }),
-        Just(Message::Overtaken),
-        Just(Message::CampaignNow),
+        ids().prop_map(|commit| Message::Sleep { commit }),
+        prop::sample::select(vec![Message::Overtaken, Message::CampaignNow, Message::Asleep, Message::Wake]),
     ]
 }
 

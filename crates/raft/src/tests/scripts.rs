@@ -32,6 +32,8 @@ enum Verb {
         uncommitted: Option<usize>,
         #[arg(key)]
         prefer: Option<u64>,
+        #[arg(key)]
+        hibernate: Option<u32>,
     },
     /// A member that knows of no ensemble yet. `joiner 4`
     Joiner(u64),
@@ -39,6 +41,8 @@ enum Verb {
     ElectionDue(Vec<u64>),
     /// These have heard nothing for the shortest election timeout. `silent 2 3`
     Silent(Vec<u64>),
+    /// The drivers of these know why the group should not sleep. `wake 1`
+    Wake(Vec<u64>),
     /// The heartbeat timer runs out. `heartbeat 1`
     Heartbeat(u64),
     /// These lose the connection to the first. `lost 1 2 3`
@@ -301,7 +305,7 @@ fn parse_membership(voters: &str, learners: Option<&str>, prefer: Option<u64>) -
 
 impl Script {
     fn found(&mut self, verb: &Verb) {
-        let Verb::Voters { count, append, window, rounds, reads, uncommitted, prefer } = verb else {
+        let Verb::Voters { count, append, window, rounds, reads, uncommitted, prefer, hibernate } = verb else {
             return;
         };
         let mut initial = Membership::of_voters((1..=*count).map(NodeId));
@@ -311,6 +315,7 @@ impl Script {
             config.max_append_weight = append.unwrap_or(config.max_append_weight);
             config.window_weight = window.unwrap_or(config.window_weight);
             config.preference_rounds = rounds.unwrap_or(config.preference_rounds);
+            config.hibernate_rounds = hibernate.unwrap_or(config.hibernate_rounds);
             config.max_reads = reads.unwrap_or(config.max_reads);
             config.max_uncommitted_weight = uncommitted.unwrap_or(config.max_uncommitted_weight);
             config
@@ -389,6 +394,7 @@ impl goldenscript::Runner for Script {
             }
             Verb::ElectionDue(ids) => self.each(ids, &Input::ElectionDue),
             Verb::Silent(ids) => self.each(ids, &Input::LeaderSilent),
+            Verb::Wake(ids) => self.each(ids, &Input::Wake),
             Verb::Heartbeat(id) => self.input(*id, Input::HeartbeatDue),
             Verb::Lost { peer, by } => self.each(by, &Input::ConnectionLost(NodeId(*peer))),
             Verb::Connected { peer, by } => self.each(by, &Input::Connected(NodeId(*peer))),

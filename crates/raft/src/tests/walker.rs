@@ -58,10 +58,11 @@ enum Kind {
     Partition,
     Heal,
     OnlyStep,
+    Wake,
 }
 
 /// Every kind with its usual weight, and whether a walk can do without it.
-const KINDS: [(Kind, usize, bool); 22] = [
+const KINDS: [(Kind, usize, bool); 23] = [
     (Kind::Deliver, 400, false),
     (Kind::Reorder, 60, true),
     (Kind::Duplicate, 10, true),
@@ -84,6 +85,7 @@ const KINDS: [(Kind, usize, bool); 22] = [
     (Kind::Partition, 2, true),
     (Kind::Heal, 5, false),
     (Kind::OnlyStep, 40, true),
+    (Kind::Wake, 5, true),
 ];
 
 struct Walker {
@@ -112,10 +114,12 @@ impl Walker {
             .collect();
         let initial = Membership::of_voters((1..=founders).map(NodeId));
         let tight = random.one_in(2);
+        let hibernate_rounds = if random.one_in(2) { 1 } else { 0 };
         let configs = (1..=founders + 2).map(|id| {
             let initial = if id <= founders { initial.clone() } else { Membership::default() };
             let mut config = Config::new(NodeId(id), initial);
             config.preference_rounds = 2;
+            config.hibernate_rounds = hibernate_rounds;
             if tight {
                 (config.max_append_weight, config.window_weight, config.window_messages) = (40, 100, 3);
             }
@@ -181,6 +185,7 @@ impl Walker {
             Kind::Heartbeat => drop(self.cluster.input(id, Input::HeartbeatDue)),
             Kind::ElectionDue => drop(self.cluster.input(id, Input::ElectionDue)),
             Kind::Silent => drop(self.cluster.input(id, Input::LeaderSilent)),
+            Kind::Wake => drop(self.cluster.input(id, Input::Wake)),
             Kind::ConnectionLost | Kind::Connected => self.connection(id, kind == Kind::Connected),
             Kind::Propose | Kind::Read | Kind::Transfer | Kind::Reconfigure | Kind::OnlyStep => {
                 self.request(kind);
@@ -321,7 +326,7 @@ impl Walker {
                 && self.serves(leader)
             {
                 self.count("converged");
-                return;
+                return self.rest();
             }
             let members: Vec<NodeId> = self.cluster.members.keys().copied().collect();
             for &id in &members {
@@ -346,6 +351,31 @@ impl Walker {
             "it does not converge: {:#?}",
             self.cluster.running().map(|(_, raft)| raft.status()).collect::<Vec<_>>()
         );
+    }
+
+    /// Where groups hibernate, one that is left alone falls asleep, all members of it; and a write wakes it.
+    fn rest(&mut self) {
+        let hibernates = self.cluster.members.values().any(|member| member.config.hibernate_rounds > 0);
+        for _ in 0..40 {
+            let leaders = self.leaders();
+            let Some(&leader) = leaders.last().filter(|_| hibernates) else {
+                return;
+            };
+            let members = self.cluster.raft(leader).status().membership.members();
+            if members.iter().all(|&id| self.cluster.raft(id).is_asleep()) {
+                self.count("asleep");
+                let tag = self.tag();
+                self.cluster.input(leader, Input::Propose(tag, "again".into()));
+                self.settle();
+                assert!(self.cluster.is_acknowledged(tag), "a write does not wake who sleeps");
+                return;
+            }
+            for edge in [Input::HeartbeatDue, Input::ElectionDue] {
+                self.cluster.input(leader, edge);
+                self.settle();
+            }
+        }
+        panic!("it never sleeps: {:#?}", self.cluster.running().map(|(_, raft)| raft.status()).collect::<Vec<_>>());
     }
 
     /// Delivers and writes until nothing is under way.
@@ -430,9 +460,16 @@ fn whatever_happens_the_promises_hold_and_when_it_stops_the_ensemble_works() {
             *coverage.entry(what).or_default() += count;
         }
     }
-    for what in
-        ["elections", "acknowledged", "overwritten", "reconfigurations", "walks of five", "crash", "snapshot installed"]
-    {
+    for what in [
+        "elections",
+        "acknowledged",
+        "overwritten",
+        "reconfigurations",
+        "walks of five",
+        "crash",
+        "snapshot installed",
+        "asleep",
+    ] {
         assert!(coverage.get(what).is_some_and(|&count| count > 0), "no walk ever saw: {what}; {coverage:?}");
     }
 }

@@ -3,9 +3,10 @@
 use std::fmt::{self, Display, Formatter};
 
 use raft::testing::{Cluster, Promise};
-use raft::{Config, Envelope, Input, Learner, Membership, Message, NodeId, Tag, Term};
+use raft::{Config, Learner, Membership, NodeId, Raft};
 use stateright::{Model, Property};
 
+use super::beginnings::{FIRST, SECOND, THIRD, buried, diverged, idle, led};
 use super::scene::{Action, Budget, Scene};
 
 /// A small world.
@@ -44,15 +45,13 @@ pub enum Wanted {
     Reconfigured,
     /// A snapshot is installed.
     SnapshotInstalled,
+    /// A leader falls asleep.
+    FellAsleep,
     /// A read is answered.
     ReadServed,
     /// A proposal is reported as overwritten.
     Overwritten,
 }
-
-const FIRST: NodeId = NodeId(1);
-const SECOND: NodeId = NodeId(2);
-const THIRD: NodeId = NodeId(3);
 
 /// Every world, with small budgets or with larger ones.
 #[must_use]
@@ -70,6 +69,7 @@ pub fn configurations(deep: bool) -> Vec<Configuration> {
         snapshots(deep),
         reads(deep),
         rounds_of_reads(deep),
+        hibernation(deep),
     ]
 }
 
@@ -244,14 +244,7 @@ fn snapshots(deep: bool) -> Configuration {
         name: "snapshots",
         beginning: "n1 leads and committed an entry with n2; n3 was cut off, with another entry in its place",
         begin: diverged,
-        budget: Budget {
-            elections: more,
-            proposals: more,
-            crashes: 1,
-            compactions: 1,
-            heartbeats: 1,
-            ..Budget::default()
-        },
+        budget: Budget { proposals: more, crashes: 1, compactions: 1, heartbeats: 1, ..Budget::default() },
         last_term: 3,
         most_messages: 4 + usize::from(more),
         prompt_disks: false,
@@ -295,86 +288,25 @@ fn rounds_of_reads(deep: bool) -> Configuration {
     }
 }
 
-/// The same ensemble with n1 as its leader, and at rest.
-pub(super) fn led(mut cluster: Cluster<u8>) -> Cluster<u8> {
-    for id in [SECOND, THIRD] {
-        cluster.input(id, Input::LeaderSilent);
+/// Members that fall asleep, are woken in any order, and replace a leader that may sleep on.
+fn hibernation(deep: bool) -> Configuration {
+    let more = u8::from(deep);
+    Configuration {
+        name: "hibernation",
+        beginning: "n1 leads, there was nothing to do for a round, and after one more it asks the others to sleep",
+        begin: idle,
+        budget: Budget { elections: 2, proposals: more, reads: 1, ..Budget::default() },
+        last_term: 2,
+        most_messages: 4,
+        prompt_disks: true,
+        prompt_trials: true,
+        target: Membership::default(),
+        wanted: &[Wanted::FellAsleep, Wanted::Elected, Wanted::ReadServed],
     }
-    cluster.input(FIRST, Input::ElectionDue);
-    settle(&mut cluster, &[]);
-    cluster
 }
 
-/// n3 led and appended what nobody else has; n1 leads now and committed something in its place.
-fn diverged() -> Cluster<u8> {
-    let mut cluster = Cluster::of_voters(3);
-    for id in [FIRST, SECOND] {
-        cluster.input(id, Input::LeaderSilent);
-    }
-    cluster.input(THIRD, Input::ElectionDue);
-    settle(&mut cluster, &[]);
-    cluster.input(THIRD, Input::Propose(Tag(1), 101));
-    settle(&mut cluster, &[THIRD]);
-    cluster.input(SECOND, Input::LeaderSilent);
-    cluster.input(FIRST, Input::ElectionDue);
-    settle(&mut cluster, &[THIRD]);
-    cluster.input(FIRST, Input::Propose(Tag(2), 102));
-    settle(&mut cluster, &[THIRD]);
-    cluster
-}
-
-/// n1 led and appended what nobody else has; n3 led after it and did the same; n1 was elected once more, by n2, and
-/// nothing of what it sent has arrived. Entries travel one by one.
-fn buried() -> Cluster<u8> {
-    let initial = Membership::of_voters([FIRST, SECOND, THIRD]);
-    let config = |id| Config { max_append_weight: 1, ..Config::new(id, initial.clone()) };
-    let mut cluster = led(Cluster::new([FIRST, SECOND, THIRD].map(config)));
-    cluster.input(FIRST, Input::Propose(Tag(1), 101));
-    settle(&mut cluster, &[FIRST]);
-    cluster.input(SECOND, Input::LeaderSilent);
-    cluster.input(THIRD, Input::ElectionDue);
-    settle_but_for_appends(&mut cluster, &[FIRST]);
-    cluster.wire.clear();
-    // Nobody answers n3, so it stands down.
-    cluster.input(THIRD, Input::ElectionDue);
-    for id in [SECOND, THIRD] {
-        cluster.input(id, Input::LeaderSilent);
-    }
-    // n1 notices that it is alone, then that its term is over, and campaigns.
-    while cluster.raft(FIRST).status().ballot.term < Term(3) {
-        cluster.input(FIRST, Input::ElectionDue);
-        settle_but_for_appends(&mut cluster, &[]);
-    }
-    cluster
-}
-
-/// Lets messages arrive and disks finish until nothing is under way; whoever is cut off hears and says nothing.
-fn settle(cluster: &mut Cluster<u8>, cut_off: &[NodeId]) {
-    settle_what(cluster, cut_off, |_| true);
-}
-
-/// The same, but appends stay under way.
-fn settle_but_for_appends(cluster: &mut Cluster<u8>, cut_off: &[NodeId]) {
-    settle_what(cluster, cut_off, |message| !matches!(message, Message::Append { .. }));
-}
-
-fn settle_what(cluster: &mut Cluster<u8>, cut_off: &[NodeId], arrives: fn(&Message<u8>) -> bool) {
-    let ids: Vec<NodeId> = cluster.members.keys().copied().collect();
-    loop {
-        let writing = ids.iter().copied().find(|id| cluster.members[id].disk.pending() > 0);
-        if let Some(id) = writing {
-            cluster.write(id);
-        } else if let Some(next) = cluster.wire.iter().position(|envelope| arrives(&envelope.message)) {
-            let Envelope { from, to, .. } = cluster.wire[next];
-            if cut_off.contains(&from) || cut_off.contains(&to) {
-                cluster.wire.remove(next);
-            } else {
-                cluster.deliver(next);
-            }
-        } else {
-            return;
-        }
-    }
+fn leads(id: NodeId, raft: &Raft<u8>) -> bool {
+    raft.status().leader == Some(id)
 }
 
 impl Wanted {
@@ -384,6 +316,7 @@ impl Wanted {
             Self::Committed => "committed",
             Self::Reconfigured => "reconfigured",
             Self::SnapshotInstalled => "snapshot installed",
+            Self::FellAsleep => "fell asleep",
             Self::ReadServed => "read served",
             Self::Overwritten => "overwritten",
         }
@@ -397,6 +330,9 @@ impl Wanted {
             }
             Self::Reconfigured => |_, scene| scene.cluster.ledger.reconfigurations() > 0,
             Self::SnapshotInstalled => |_, scene| scene.installed,
+            Self::FellAsleep => {
+                |_, scene| scene.cluster.running().any(|(id, raft)| raft.is_asleep() && leads(id, raft))
+            }
             Self::ReadServed => |_, scene| scene.served,
             Self::Overwritten => |_, scene| scene.cluster.ledger.overwritten() > 0,
         };

@@ -14,6 +14,7 @@
 //! walker and the simulator. A message that never arrives is a lost message; so loss needs no action of its own, except
 //! where room on the wire is bounded.
 
+mod beginnings;
 mod configuration;
 mod report;
 mod scene;

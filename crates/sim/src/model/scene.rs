@@ -321,6 +321,9 @@ impl Scene {
                 | Message::Rejected { .. }
                 | Message::Alive { .. }
                 | Message::Commit { .. }
+                | Message::Sleep { .. }
+                | Message::Asleep
+                | Message::Wake
                 | Message::Overtaken
                 | Message::CampaignNow => false,
             };

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use raft::testing::{Cluster, Promise};
 use raft::{Index, NodeId};
 
-use super::configuration::led;
+use super::beginnings::led;
 use super::{Budget, Configuration, Report, Verdict, configurations};
 
 /// More transitions than any bounded world has.
@@ -81,6 +81,11 @@ fn reads_keep_every_promise() {
 #[test]
 fn rounds_of_reads_keep_every_promise() {
     holds("rounds of reads");
+}
+
+#[test]
+fn hibernation_keeps_every_promise() {
+    holds("hibernation");
 }
 
 #[test]
