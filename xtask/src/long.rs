@@ -56,7 +56,7 @@ fn cargo<const N: usize>(root: &Path, arguments: [&str; N]) -> anyhow::Result<()
     Ok(())
 }
 
-fn run(root: &Path, command: &mut Command) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(root: &Path, command: &mut Command) -> anyhow::Result<ExitCode> {
     say(&format!("{command:?}"));
     let status = command.current_dir(root).status().with_context(|| format!("{command:?}"))?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

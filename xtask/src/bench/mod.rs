@@ -2,6 +2,7 @@
 //! keeping stand in `docs/`, with their date and command.
 
 mod consensus;
+mod state;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -18,11 +19,18 @@ pub(crate) enum Benchmark {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// The tables' tree beside `BTreeMap` and `imbl::OrdMap`, and watchers; numbers are how many keys (1000000 10000000)
+    State {
+        /// What the benchmark is told
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
 }
 
 /// Measures.
 pub(crate) fn run(root: &Path, benchmark: &Benchmark) -> anyhow::Result<ExitCode> {
     match benchmark {
         Benchmark::Consensus { arguments } => consensus::run(root, arguments),
+        Benchmark::State { arguments } => state::run(root, arguments),
     }
 }

@@ -63,7 +63,7 @@ impl Scrape {
 
 type Value = (&'static str, &'static str, u64);
 
-fn gauges(status: &Status) -> [Value; 12] {
+fn gauges(status: &Status) -> [Value; 13] {
     [
         ("leader", "1 while this member leads", u64::from(status.role == Role::Leader)),
         ("leader_known", "1 while this member knows a leader", u64::from(status.leader.is_some())),
@@ -75,12 +75,17 @@ fn gauges(status: &Status) -> [Value; 12] {
         ("revision", "The revision of the state", status.revision),
         ("compacted_revision", "History up to this revision is compacted", status.compacted),
         ("state_bytes", "Bytes of live keys and rows", status.state_bytes),
+        (
+            "diverged",
+            "1 while this member's state is not the leader's and it serves nobody",
+            u64::from(status.diverged),
+        ),
         ("quota_soft_bytes", "Bytes of live keys and rows above which it warns", status.quota_soft_bytes),
         ("quota_hard_bytes", "Bytes of live keys and rows above which growth is refused", status.quota_hard_bytes),
     ]
 }
 
-fn counters(status: &Status) -> [Value; 8] {
+fn counters(status: &Status) -> [Value; 9] {
     let counters = &status.counters;
     [
         ("requests_prepared", "Requests decided here as leader", counters.prepared),
@@ -89,6 +94,7 @@ fn counters(status: &Status) -> [Value; 8] {
         ("barriers", "Linearizable reads answered", counters.barriers),
         ("leases_expired", "Leases that ran out here as leader", counters.expired),
         ("requests_failed", "Requests that failed", counters.failed),
+        ("states_healed", "How often this member's state differed from the leader's and was replaced", counters.healed),
         ("requests_over_quota", "Requests that the quota stood against, refused here as leader", counters.over_quota),
         ("leader_changes", "Changes of leader seen", counters.leader_changes),
     ]

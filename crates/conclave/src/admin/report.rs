@@ -28,6 +28,9 @@ pub(crate) struct Report {
     pub(crate) hash: String,
     pub(crate) hash_at: u64,
     pub(crate) state_bytes: u64,
+    /// Its rows were found not to be the leader's: it serves nobody until it has got others.
+    #[serde(default)]
+    pub(crate) diverged: bool,
     pub(crate) quota_soft_bytes: u64,
     pub(crate) quota_hard_bytes: u64,
     pub(crate) members: Vec<MemberReport>,
@@ -81,6 +84,7 @@ impl Report {
             hash: format!("{:032x}", status.hash_at.1),
             hash_at: status.hash_at.0,
             state_bytes: status.state_bytes,
+            diverged: status.diverged,
             quota_soft_bytes: status.quota_soft_bytes,
             quota_hard_bytes: status.quota_hard_bytes,
             members: status
@@ -140,6 +144,9 @@ impl Health {
 }
 
 fn reason(status: &Status) -> String {
+    if status.diverged {
+        return "the state of this member differs from the leader's, and is being replaced".to_owned();
+    }
     let Some(leader) = status.leader else {
         let unreached: Vec<&str> =
             status.members.iter().filter(|member| !member.connected).map(|member| member.name.as_str()).collect();

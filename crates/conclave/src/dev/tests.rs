@@ -144,6 +144,7 @@ fn report(place: usize, pid: u32, changes: &[(&str, u64, &str)]) -> Report {
         hash: String::new(),
         hash_at: 0,
         state_bytes: 0,
+        diverged: false,
         quota_soft_bytes: 200,
         quota_hard_bytes: 400,
         members: Vec::new(),

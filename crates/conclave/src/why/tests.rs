@@ -41,6 +41,7 @@ fn report(name: &str, term: u64, leader: Option<&str>) -> Report {
         hash: String::new(),
         hash_at: 0,
         state_bytes: 0,
+        diverged: false,
         quota_soft_bytes: 200,
         quota_hard_bytes: 400,
         members: Vec::new(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use node::{Handle, Status as MemberStatus, StreamId, View};
+use node::{Failure, Handle, Reason, Status as MemberStatus, StreamId, View};
 use tokio::sync::watch::{Receiver, Sender};
 use tokio::time::{Instant, sleep_until};
 use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
@@ -135,6 +135,9 @@ impl Door {
     /// The state to read: not older than this call, or whatever this member has.
     pub(crate) async fn view(&self, serializable: bool) -> Result<Arc<View>, Status> {
         if serializable {
+            if self.handle.status().diverged {
+                return Err(status_of(&Failure::NotApplied(Reason::Diverged)));
+            }
             return Ok(self.handle.view());
         }
         self.handle.barrier().await.map_err(|failure| status_of(&failure))

@@ -183,6 +183,9 @@ pub struct Effects {
     pub send_snapshot: Vec<NodeId>,
     /// Who the others are by now, if that changed: connections are to be kept with these and nobody else.
     pub peers: Option<Peers>,
+    /// States that others took the place of as a whole. Letting go of the last reference to one takes long, so that is to
+    /// be done away from the core thread, and only after `publish`.
+    pub discarded: Vec<State>,
     /// The committed state, if it moved on. To be published before `answers` are given.
     pub publish: Option<Published>,
     /// Answers to clients.

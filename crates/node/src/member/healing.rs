@@ -126,7 +126,7 @@ impl Member {
             self.membership_applied(now, &meta.membership);
             self.snapshots.replaced_by(meta.clone());
         }
-        self.committed = state;
+        self.effects.discarded.push(std::mem::replace(&mut self.committed, state));
         let took = self.healing.since.take().map_or(0, |since| now.nanoseconds.saturating_sub(since) / MILLISECOND);
         self.healing.healed += 1;
         self.digests = Digests::continued(&self.digests);

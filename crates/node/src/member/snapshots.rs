@@ -116,7 +116,7 @@ impl Member {
         }
         self.raft.step(Input::Install(meta.clone()));
         if self.raft.applied() == last {
-            self.committed = state;
+            self.effects.discarded.push(std::mem::replace(&mut self.committed, state));
             self.applied = last;
             self.membership_applied(now, &meta.membership);
             self.snapshots.replaced_by(meta);

@@ -40,7 +40,8 @@ impl Member {
             ensemble: self.options.ensemble.clone(),
             role: role_of(self.standing.role),
             term: self.standing.term.0,
-            leader: self.standing.leader,
+            // Whoever is not to be served here is to look for another member.
+            leader: self.standing.leader.filter(|_| !diverged),
             commit: core.commit.0,
             applied: self.applied.0,
             revision: self.committed.revision(),

@@ -131,7 +131,12 @@ impl Core {
         let mut published = None;
         if let Some(Published { state, index, term, members }) = effects.publish {
             let view = Arc::new(View { state, index, term, members });
-            self.shared.view.store(view.clone());
+            let before = self.shared.view.swap(view.clone());
+            if !effects.discarded.is_empty() {
+                // The last reference to a great many rows: letting go of it takes as long as reading them all.
+                let discarded = effects.discarded;
+                self.runtime.spawn_blocking(move || drop((before, discarded)));
+            }
             published = Some(view);
         }
         if !effects.answers.is_empty() {

@@ -6,12 +6,14 @@
 mod keys;
 mod maps;
 mod tree;
+mod watchers;
 
 /// The allocator of the program.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() {
+    watchers::measure();
     let counts: Vec<usize> = std::env::args().filter_map(|argument| argument.parse().ok()).collect();
     for count in if counts.is_empty() { vec![1_000_000] } else { counts } {
         tree::compare("/registry/<kind>/<namespace>/<name>", &keys::paths(count));

@@ -19,7 +19,7 @@ pub(super) struct Intervals<W> {
 
 #[derive(Clone, Debug)]
 struct Node<W> {
-    start: Key,
+    start: Box<[u8]>,
     /// `None` reaches to the end of the table.
     end: Option<Key>,
     /// The furthest end in this subtree.
@@ -42,7 +42,7 @@ impl<W: Ord> Intervals<W> {
         self.priorities += 1;
         let end = end.map(Key::from);
         let node = Box::new(Node {
-            start: Key::from(start),
+            start: Box::from(start),
             furthest: end.clone(),
             end,
             priority: mix(self.priorities),
