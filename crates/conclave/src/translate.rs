@@ -76,7 +76,7 @@ const KEYS: &[(&str, Translation)] = &[
     ("leaderServes", No("every member serves clients; members.priority keeps a member from leading")),
     ("peerType", No("a member is a learner by how it is added: conclave member add --learner")),
     ("standaloneEnabled", No("one member is an ensemble of one")),
-    ("reconfigEnabled", No("members are changed by conclave member; clients are answered ReconfigDisabled")),
+    ("reconfigEnabled", Flag("zookeeper.reconfig")),
     ("dynamicConfigFile", No("translate the file that it names as well: its server.N lines become members")),
     ("skipACL", No("access lists are always held against who asks")),
     ("quorumListenOnAllIPs", No("listen.peer says where to listen")),

@@ -66,6 +66,9 @@ pub struct Options {
     /// Whether every read first makes sure that it sees all that was written before it was asked, wherever that was.
     /// Costs a round among the members, shared by all reads of the moment. Off by default, as in the real server.
     pub linearizable_reads: bool,
+    /// Whether clients may change the membership (`reconfigEnabled`), if the access list of `/zookeeper/config` lets
+    /// them: at first, only `super`. Off by default, as in the real server.
+    pub reconfig: bool,
     /// Bytes of one answer that lists children. Larger ones are refused (MarshallingError) and logged: clients take a
     /// larger frame for a broken connection, come back, and ask again. As `packet_limit` if not set.
     pub list_bytes: Option<usize>,
@@ -98,6 +101,7 @@ impl Default for Options {
             super_sasl: None,
             sasl_users: BTreeMap::new(),
             linearizable_reads: false,
+            reconfig: false,
             list_bytes: None,
             tls: None,
             tls_on_plain_port: false,

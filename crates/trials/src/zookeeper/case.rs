@@ -176,7 +176,12 @@ impl Painter {
         };
         let flags = if self.random.once_in(40) { *self.random.pick(&[4, 5, 7, -1, 0]) } else { flags };
         // So long that none runs out while a case is played.
-        let ttl = if self.random.once_in(10) { *self.random.pick(&[0, -1, 1 << 41]) } else { 3_600_000 };
+        // Without a flag for it, a time to live below zero stops the real server.
+        let ttl = if matches!(flags, 5 | 6) && self.random.once_in(10) {
+            *self.random.pick(&[0, -1, 1 << 41])
+        } else {
+            3_600_000
+        };
         Request::Create { opcode, place: self.place(), data: self.data(), access: self.access(), flags, ttl }
     }
 

@@ -108,6 +108,9 @@ pub enum Since {
 /// The request number of a ping, of auth, and of setWatches.
 const SPECIAL: [(i32, i32); 4] = [(11, -2), (100, -4), (101, -8), (105, -8)];
 
+/// An operation that there is not.
+pub const UNKNOWN: i32 = 99;
+
 /// The zxids that [`Since`] stands for on one side.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Seen {
@@ -149,6 +152,17 @@ impl Request {
     pub fn may_end(&self) -> bool {
         match self {
             Request::Close | Request::Broken { .. } => true,
+            Request::Authenticate { scheme, .. } => !matches!(*scheme, "digest" | "ip"),
+            _ => false,
+        }
+    }
+
+    /// Whether the connection is closed after it, sooner or later.
+    #[must_use]
+    pub fn ends(&self) -> bool {
+        match self {
+            Request::Close => true,
+            Request::Broken { opcode, .. } => *opcode == UNKNOWN,
             Request::Authenticate { scheme, .. } => !matches!(*scheme, "digest" | "ip"),
             _ => false,
         }

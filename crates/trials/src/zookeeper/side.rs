@@ -150,7 +150,22 @@ impl Player<'_> {
             }
         }
         self.exchange(session, end)?;
+        if matches!(&self.steps[end - 1].deed, Deed::Ask(request) if request.ends()) {
+            self.await_end(session, end)?;
+        }
         self.flush(end)
+    }
+
+    /// A connection that is about to be closed is not written to: whether that would still be answered is chance.
+    fn await_end(&mut self, session: usize, at: usize) -> anyhow::Result<()> {
+        let client = &mut self.clients[session];
+        let Some(mut connection) = client.connection.take() else { return Ok(()) };
+        while let Some(frame) = connection.receive()? {
+            self.record.heard[session].push((at, Heard::Event(frame)));
+        }
+        self.record.heard[session].push((at, Heard::Closed));
+        client.session = Session::default();
+        Ok(())
     }
 
     /// Waits until every session has heard all events so far. Their order among replies of other sessions is nobody's

@@ -8,6 +8,7 @@
 //! *r* wait until the answer has left.
 
 use std::collections::VecDeque;
+use std::pin::Pin;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
@@ -20,6 +21,7 @@ use tracing::{debug, info};
 use super::front::{Front, Guest, Place};
 use super::handshake::{Established, Stream, keep_hold};
 use super::pulse::Pulse;
+use super::reconfigure::{Unfulfilled, reconfigure};
 use crate::identity::{self, Exchange, Step};
 use crate::prepare::{Decision, Hold, PROTOCOL, Request};
 use crate::watch::{Order, Watches, may_hear};
@@ -52,16 +54,22 @@ pub(super) enum Stage {
     Synced { path: String, pending: Pending<Arc<View>> },
     /// The same, and then it reads.
     Barred { opcode: OpCode, body: Bytes, identities: Arc<[Identity]>, pending: Pending<Arc<View>> },
+    /// Another membership. What is asked after it waits, as behind a read.
+    Reconfigured { pending: Reconfiguring },
     /// Only its turn.
     Read { opcode: OpCode, body: Bytes, identities: Arc<[Identity]> },
     /// Its turn to be refused; with some refusals the connection ends.
     Refused { code: Code, is_last: bool },
 }
 
+/// A change of the membership on its way.
+pub(super) type Reconfiguring = Pin<Box<dyn Future<Output = Result<(i64, Bytes), Unfulfilled>> + Send>>;
+
 /// What came for the request at the head of the queue.
 pub(super) enum Answer {
     Decided(Result<Reply, Failure>),
     Synced(Result<Arc<View>, Failure>),
+    Reconfigured(Result<(i64, Bytes), Unfulfilled>),
 }
 
 /// See the module.
@@ -152,7 +160,10 @@ impl Client {
     /// Whether the request at the head of the queue waits for an answer of which nobody here knows yet what it saw.
     pub(super) fn awaits_answer(&self) -> bool {
         let stage = self.queue.front().map(|waiting| &waiting.state);
-        matches!(stage, Some(Stage::Decided { .. } | Stage::Synced { .. } | Stage::Barred { .. }))
+        matches!(
+            stage,
+            Some(Stage::Decided { .. } | Stage::Synced { .. } | Stage::Barred { .. } | Stage::Reconfigured { .. })
+        )
     }
 
     /// Ends the connection, not the session.
@@ -192,6 +203,11 @@ impl Client {
             Some(OpCode::Ping) => self.answer(xid::PING, self.seen, Code::Ok, &[]),
             Some(OpCode::Auth) => self.authenticate(xid, &body),
             Some(OpCode::Sync) => self.sync(xid, &body),
+            Some(OpCode::Reconfig) if self.front.options.reconfig => {
+                let pending = Box::pin(reconfigure(self.front.clone(), self.identities.clone(), body.clone()));
+                self.queued_reads += 1;
+                self.enqueue(xid, body.len(), Stage::Reconfigured { pending });
+            }
             Some(opcode) if opcode.is_decided_by_leader() => {
                 let identities = self.identities.clone();
                 let stage = if self.queued_reads == 0 {
@@ -236,7 +252,7 @@ impl Client {
         for at in 0..self.queue.len() {
             let submitted = match &self.queue[at].state {
                 Stage::Unsent { opcode, body, identities } => self.submit(*opcode, body, identities),
-                Stage::Read { .. } | Stage::Barred { .. } | Stage::Synced { .. } => return,
+                Stage::Read { .. } | Stage::Barred { .. } | Stage::Synced { .. } | Stage::Reconfigured { .. } => return,
                 Stage::Decided { .. } | Stage::Refused { .. } => continue,
             };
             self.queue[at].state = submitted;
@@ -386,7 +402,20 @@ impl Client {
                 self.queued_reads -= 1;
                 self.read(xid, opcode, &body, &identities).await;
             }
-            (_, Answer::Decided(Err(failure)) | Answer::Synced(Err(failure))) => {
+            (Stage::Reconfigured { .. }, Answer::Reconfigured(Ok((zxid, record)))) => {
+                self.queued_reads -= 1;
+                self.answer_after_events(xid, zxid.max(self.seen), Code::Ok, &record).await;
+            }
+            (Stage::Reconfigured { .. }, Answer::Reconfigured(Err(Unfulfilled::Refused(code)))) => {
+                self.queued_reads -= 1;
+                self.answer(xid, self.seen, code, &[]);
+            }
+            (
+                _,
+                Answer::Decided(Err(failure))
+                | Answer::Synced(Err(failure))
+                | Answer::Reconfigured(Err(Unfulfilled::Failed(failure))),
+            ) => {
                 info!(%failure, session = %self.hold.session, "closing a connection whose request failed");
                 self.close("a request failed");
             }

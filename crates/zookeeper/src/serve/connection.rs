@@ -161,6 +161,7 @@ async fn answer_for_head(queue: &mut VecDeque<Waiting>) -> Answer {
     match queue.front_mut().map(|waiting| &mut waiting.state) {
         Some(Stage::Decided { pending, .. }) => Answer::Decided(pending.await),
         Some(Stage::Synced { pending, .. } | Stage::Barred { pending, .. }) => Answer::Synced(pending.await),
+        Some(Stage::Reconfigured { pending }) => Answer::Reconfigured(pending.await),
         Some(Stage::Read { .. } | Stage::Refused { .. } | Stage::Unsent { .. }) | None => std::future::pending().await,
     }
 }

@@ -10,6 +10,7 @@ mod front;
 mod handshake;
 mod pulse;
 mod reading;
+mod reconfigure;
 mod rewatch;
 mod sweep;
 mod tally;
@@ -135,7 +136,7 @@ async fn keep_members_written(front: &Front) {
         }
     }
     // The member has stopped; whoever waits for this waits for the end of everything.
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 fn admit(

@@ -11,6 +11,10 @@ pub(crate) enum Code {
     MarshallingError = -5,
     Unimplemented = -6,
     BadArguments = -8,
+    /// Too few of the members that there would be could serve.
+    NewConfigNoQuorum = -13,
+    /// Another change of the membership is not through yet.
+    ReconfigInProgress = -14,
     NoNode = -101,
     NoAuth = -102,
     BadVersion = -103,

@@ -20,6 +20,7 @@ pub(crate) const GET_CHILDREN: i32 = 8;
 pub(crate) const SYNC: i32 = 9;
 pub(crate) const PING: i32 = 11;
 pub(crate) const AUTH: i32 = 100;
+pub(crate) const RECONFIG: i32 = 16;
 pub(crate) const SASL: i32 = 102;
 pub(crate) const WHO_AM_I: i32 = 107;
 pub(crate) const CLOSE: i32 = -11;

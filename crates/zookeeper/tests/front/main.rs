@@ -9,5 +9,6 @@ mod garbage;
 mod identities;
 mod lists;
 mod order;
+mod reconfigure;
 mod sessions;
 mod words;

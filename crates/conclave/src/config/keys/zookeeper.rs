@@ -94,6 +94,12 @@ pub(super) const KEYS: &[Key<Configuration>] = &[
         "Whether reads through this member see all that was written before they were asked, as if each followed a `sync`.",
     ),
     key(
+        "zookeeper.reconfig",
+        Kind::Flag(|c| &mut c.zookeeper.reconfig),
+        Presence::Default,
+        "Whether clients may change the membership (`reconfigEnabled`), if the access list of `/zookeeper/config` lets them: at first only who is `super`.",
+    ),
+    key(
         "zookeeper.extended_types",
         Kind::Flag(|c| &mut c.zookeeper_rules.extended_types),
         Presence::Default,
