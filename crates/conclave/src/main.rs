@@ -18,13 +18,16 @@
 
 mod admin;
 mod ask;
+mod backup;
 mod config;
 mod dev;
+mod inspect;
 mod life;
 mod listen;
 mod logging;
 mod member;
 mod moment;
+mod protocols;
 mod screen;
 mod serve;
 mod translate;
@@ -54,6 +57,10 @@ enum Command {
     Why(why::Arguments),
     /// List, add, promote, remove and update members, or choose who leads
     Member(member::Arguments),
+    /// Look at the log of a member, be it running, stopped or broken
+    Log(inspect::Arguments),
+    /// Save, check or restore a backup
+    Snapshot(backup::Arguments),
     /// List the configuration's keys, or check a file
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -104,6 +111,8 @@ fn run(command: Command) -> anyhow::Result<()> {
             runtime()?.block_on(serve::run(arguments))
         }
         Command::Member(arguments) => runtime()?.block_on(member::run(arguments)),
+        Command::Log(arguments) => inspect::run(arguments),
+        Command::Snapshot(arguments) => runtime()?.block_on(backup::run(arguments)),
         Command::Why(arguments) => runtime()?.block_on(why::run(arguments)),
         Command::Config(ConfigCommand::Keys { markdown }) => {
             screen::print(&if markdown { config::page() } else { config::listing() });

@@ -18,6 +18,7 @@
 //! What this room may not know: any protocol's words. Protocols reach it through [`Protocol`] (their
 //! decisions) and use it through [`Handle`] (their front ends).
 
+mod backup;
 mod batch;
 mod change;
 mod clock;
@@ -27,6 +28,7 @@ mod failure;
 mod fold;
 mod handle;
 mod hub;
+mod inspect;
 pub mod member;
 mod message;
 mod options;
@@ -37,6 +39,7 @@ mod shell;
 mod status;
 mod wire;
 
+pub use backup::{Backup, REVISIONS_AHEAD, backup_pieces, found_with, read_backup};
 pub use batch::Batch;
 pub use change::{Change, Refused};
 pub use clock::Now;
@@ -45,6 +48,7 @@ pub use failure::{Failure, Reason};
 pub use fold::{Fold, Unfoldable};
 pub use handle::{Changed, Handle, Pending, Remaining, Renewed, Reply, StreamId, View};
 pub use hub::{Delivery, Hub, Interest, Mailbox, Watched};
+pub use inspect::{ChangeLine, EntryLine, LogLine, LogSummary, inspect_log};
 pub use message::{Decline, Outcome, PeerMessage, Question};
 pub use options::{Limits, MemberAddress, Options, Timing};
 pub use protocol::{Context, Protocol, ProtocolId};

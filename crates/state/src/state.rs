@@ -78,6 +78,15 @@ impl State {
         self.time_milliseconds
     }
 
+    /// Jumps so many revisions ahead and compacts everything up to there: whoever comes with a place in the history so
+    /// far is told that it is gone. For a state that becomes the beginning of another ensemble, whose revisions must
+    /// never meet those that the old one may have gone on giving.
+    pub fn begin_new_history(&mut self, revisions_ahead: u64) {
+        self.revision = self.revision.saturating_add(revisions_ahead.max(1));
+        self.edit_compact(self.revision);
+        while self.reclaim(usize::MAX) > 0 {}
+    }
+
     /// The running hash over all rows and leases, the revision and the compaction point. Equal on all members
     /// that applied the same entries.
     pub fn hash(&self) -> u128 {

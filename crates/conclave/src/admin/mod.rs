@@ -94,6 +94,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/members", get(members::list).post(members::order))
         .route("/metrics", get(metrics))
         .route("/metrics/zookeeper", get(commands::metrics))
+        .route("/snapshot", get(snapshot))
         .route("/status", get(status))
         .route("/status/follow", get(follow))
         .with_state(shared)
@@ -111,6 +112,7 @@ conclave admin address
   /commands        the commands of ZooKeeper's AdminServer: /commands/mntr and others, as JSON
   /diary           what happened here and why, as a JSON array, the newest last; ?limit=N for the newest N (1000),
                    ?after=UNIX_MILLISECONDS for those behind a moment, to page on
+  /snapshot        a backup of what is committed here, as `conclave snapshot save` writes it
   /status          JSON
   /status/follow   one line of JSON now, and one for every change of role, term, leader or members
 ";
@@ -183,6 +185,28 @@ async fn diary(State(shared): State<Arc<Shared>>, Query(wanted): Query<diary::Wa
             (StatusCode::INTERNAL_SERVER_ERROR, message).into_response()
         }
     }
+}
+
+/// Pieces of a backup that wait for a reader.
+const BACKUP_PIECES: usize = 8;
+
+/// The state as it is published now, piece by piece as the reader takes it; writes go on meanwhile.
+async fn snapshot(State(shared): State<Arc<Shared>>) -> Response {
+    let Some(handle) = shared.admin.handle.get() else {
+        return starting(&shared.admin);
+    };
+    let (view, own) = (handle.view(), handle.status().id);
+    let (pieces, reader) = mpsc::channel::<Result<Bytes, Infallible>>(BACKUP_PIECES);
+    tokio::task::spawn_blocking(move || {
+        for piece in node::backup_pieces(&view, own) {
+            if pieces.blocking_send(Ok(piece)).is_err() {
+                // The reader is gone.
+                return;
+            }
+        }
+    });
+    let body = Body::from_stream(ReceiverStream::new(reader));
+    ([(header::CONTENT_TYPE, "application/octet-stream")], body).into_response()
 }
 
 /// Lines that wait for one reader; it is served from the newest status, so a slow reader misses nothing but repetition.

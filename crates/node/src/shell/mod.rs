@@ -30,9 +30,12 @@ use tracing::info;
 use self::core::{Clock, Core};
 use self::inbox::Inbox;
 use self::links::Links;
+pub(crate) use self::recovery::{LOG_FOLDER, SNAPSHOT_FOLDER};
 pub use self::recovery::{Recovery, RecoveryError, recover_from};
+pub(crate) use self::snapshots::snapshot_pieces;
 pub use self::snapshots::{SnapshotFile, Snapshots};
 use self::transfer::Store;
+pub(crate) use self::writer::GROUP;
 pub use self::writer::LogWriter;
 use crate::handle::Shared;
 use crate::hub::Hub;
@@ -202,7 +205,7 @@ fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<
 }
 
 /// The system's randomness, through the one door to it that the standard library has.
-fn random() -> u64 {
+pub(crate) fn random() -> u64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(0)
 }

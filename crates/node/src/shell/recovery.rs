@@ -19,9 +19,9 @@ use crate::record::{Logged, decode_logged};
 use crate::{Batch, Fold, Options, Protocol};
 
 /// The folder of the log within the data folder.
-const LOG_FOLDER: &str = "log";
+pub(crate) const LOG_FOLDER: &str = "log";
 /// The folder of the snapshots within the data folder.
-const SNAPSHOT_FOLDER: &str = "snapshots";
+pub(crate) const SNAPSHOT_FOLDER: &str = "snapshots";
 /// The folder of what is known of the peers' folders.
 const PEERS_FOLDER: &str = "peers";
 

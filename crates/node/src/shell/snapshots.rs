@@ -57,6 +57,22 @@ impl<S: Storage> Snapshots<S> {
         Ok(Snapshots { storage, specs })
     }
 
+    /// To look at files without touching any.
+    #[must_use]
+    pub fn look(storage: S, specs: Vec<TableSpec>) -> Snapshots<S> {
+        Snapshots { storage, specs }
+    }
+
+    /// Reads the file of this name from its first to its last byte.
+    ///
+    /// # Errors
+    /// The storage's own, or that what was read is no whole snapshot.
+    pub fn read_whole(&mut self, name: &str) -> io::Result<(SnapshotMeta, State)> {
+        let file = self.storage.open(name)?;
+        let length = self.storage.length(&file)?;
+        self.load(&file, length)
+    }
+
     /// Writes a snapshot durably, and removes all but the newest ones.
     ///
     /// # Errors
@@ -66,7 +82,7 @@ impl<S: Storage> Snapshots<S> {
         let unfinished = format!("{name}{UNFINISHED}");
         let file = self.create(&unfinished)?;
         let mut at = 0;
-        for piece in std::iter::once(head(meta)).chain(state.snapshot()) {
+        for piece in snapshot_pieces(meta, state) {
             self.storage.write_at(&file, at, &[IoSlice::new(&piece)])?;
             at += piece.len() as u64;
         }
@@ -209,6 +225,11 @@ impl<S: Storage> Snapshots<S> {
         let meta = meta.ok_or_else(|| io::Error::other("its head cannot be understood"))?;
         Ok((meta, (FIXED_BYTES + length + 4) as u64))
     }
+}
+
+/// A snapshot as it stands in a file, piece by piece.
+pub(crate) fn snapshot_pieces(meta: &SnapshotMeta, state: &State) -> impl Iterator<Item = Bytes> + Send + use<> {
+    std::iter::once(head(meta)).chain(state.snapshot())
 }
 
 fn head(meta: &SnapshotMeta) -> Bytes {

@@ -17,7 +17,7 @@ use crate::record::{Promise, encode_missing, encode_records};
 use crate::{Batch, Options};
 
 /// The consensus group of the keyspace; there is only this one so far.
-pub(super) const GROUP: u32 = 0;
+pub(crate) const GROUP: u32 = 0;
 
 /// Where in the log the entries are, as far as giving back segments needs to know.
 ///
