@@ -16,6 +16,7 @@ impl Member {
         let before = self.counters.expired;
         self.with_desk(now, |leading, desk, counters| {
             counters.expired += leading.expire(desk);
+            leading.checkpoint(desk);
             leading.bound_history(desk);
         });
         self.story.expired(self.counters.expired - before);

@@ -9,6 +9,7 @@ use raft::{Index, NodeId, Tag, Term};
 use state::{Delta, Edit, Lease, LeaseId, State};
 
 use super::asking::Asker;
+use super::checkpoints::Checkpoints;
 use super::leases::Deadlines;
 use super::quota::{self, OverQuota};
 use crate::clock::{MILLISECOND, Now};
@@ -32,7 +33,8 @@ pub(super) struct Leading {
     backlog: VecDeque<Request>,
     barriers: BTreeMap<Tag, Barrier>,
     declined: Vec<Told>,
-    pub(super) deadlines: Deadlines,
+    deadlines: Deadlines,
+    checkpoints: Checkpoints,
     /// Requests that the quota stood against, since this was last asked.
     refused: u64,
     /// When the age of the history is looked at next, in nanoseconds awake.
@@ -163,6 +165,7 @@ impl Leading {
             barriers: BTreeMap::new(),
             declined: Vec::new(),
             deadlines,
+            checkpoints: Checkpoints::new(awake),
             refused: 0,
             ages_due: 0,
         })
@@ -185,9 +188,16 @@ impl Leading {
     /// Takes a question for a lease, which may begin its time anew.
     pub(super) fn ask_lease(&mut self, asker: Asker, lease: LeaseId, renew: bool, awake: u64) {
         if renew {
-            self.deadlines.renew(lease, awake);
+            self.heard(lease, awake);
         }
         self.turn.questions.push((asker, BarrierQuestion::Lease(lease)));
+    }
+
+    /// A lease's owner gave a sign of life: its time begins anew.
+    pub(super) fn heard(&mut self, lease: LeaseId, awake: u64) {
+        if self.deadlines.renew(lease, awake) {
+            self.checkpoints.heard(&self.working, lease);
+        }
     }
 
     /// Decides what waits, as far as one entry and the bounds allow.
@@ -238,7 +248,8 @@ impl Leading {
 
     /// Whether there is something to decide and room for it.
     pub(super) fn has_work(&self, limits: &Limits, awake: u64) -> bool {
-        (!self.backlog.is_empty() || self.deadlines.is_due(awake)) && self.has_room(limits)
+        (!self.backlog.is_empty() || self.deadlines.is_due(awake) || self.checkpoints.is_due(awake))
+            && self.has_room(limits)
     }
 
     fn has_room(&self, limits: &Limits) -> bool {
@@ -297,6 +308,14 @@ impl Leading {
             }
         }
         count
+    }
+
+    /// Lets the log know what is left of long leases. What was promised to owners who were heard again comes into the
+    /// log whether there is room or not: the answers to them rest on the entry that this becomes.
+    pub(super) fn checkpoint(&mut self, desk: &Desk<'_>) {
+        let unix_milliseconds = desk.now.unix_milliseconds;
+        let delta = self.checkpoints.write(&mut self.working, &self.deadlines, desk.awake, unix_milliseconds);
+        self.note(delta, desk.awake);
     }
 
     /// Compacts the older half of the history when it outgrew its bounds, and what is too old.

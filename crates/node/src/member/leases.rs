@@ -4,6 +4,7 @@
 //! that comes up for a lease that was heard since is queued again at its true deadline.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use state::{LeaseId, State};
 
@@ -60,6 +61,12 @@ impl Deadlines {
             ttl_milliseconds: deadline.at.saturating_sub(awake) / MILLISECOND,
             granted_milliseconds: deadline.time_to_live / MILLISECOND,
         })
+    }
+
+    /// Leases in order of their ids, each with the milliseconds that are left of it.
+    pub(super) fn left_from(&self, from: Bound<LeaseId>, awake: u64) -> impl Iterator<Item = (LeaseId, u64)> {
+        let leases = self.leases.range((from, Bound::Unbounded));
+        leases.map(move |(id, deadline)| (*id, deadline.at.saturating_sub(awake) / MILLISECOND))
     }
 
     /// Takes out up to `most` leases whose time has run out.

@@ -6,6 +6,7 @@
 
 mod asking;
 mod belonging;
+mod checkpoints;
 mod consensus;
 mod deciding;
 mod digests;

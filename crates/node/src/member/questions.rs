@@ -64,7 +64,7 @@ impl Member {
     fn touched_here(&mut self, leases: &[LeaseId]) {
         if let Some(leading) = &mut self.leading {
             for &lease in leases {
-                leading.deadlines.renew(lease, self.clock.awake());
+                leading.heard(lease, self.clock.awake());
             }
         }
     }
