@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use prost::Message;
 
-const DESCRIPTIONS: [&str; 11] = [
+const DESCRIPTIONS: [&str; 12] = [
     "header.proto",
     "mvcc.proto",
     "permissions.proto",
@@ -19,6 +19,7 @@ const DESCRIPTIONS: [&str; 11] = [
     "auth.proto",
     "lock.proto",
     "election.proto",
+    "health.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

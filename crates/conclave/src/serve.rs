@@ -80,7 +80,7 @@ async fn start(
     };
     let zookeeper_options = zookeeper_options(configuration)?;
 
-    let etcd_service = etcd::Service::new(configuration.etcd.clone())?;
+    let etcd_service = etcd::Service::new(configuration.etcd_options())?;
     let admin = Arc::new(Admin::new(configuration));
     servers.spawn(admin::serve(admin_listener, Arc::clone(&admin), told_to_stop.clone()));
 

@@ -15,8 +15,7 @@
 //!
 //! It may not know other protocols, nor how the log, the members or the files work.
 //!
-//! Known limits: membership cannot be changed through the Cluster service yet, and a range is assembled in memory
-//! before it is sent.
+//! Known limits: a range is assembled in memory before it is sent.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that finds the impossible should stop"))]
 
@@ -39,5 +38,5 @@ pub use auth::{TokenError, TokenKind};
 pub use options::Options;
 pub use prepare::Etcd;
 pub use refusal::Refusal;
-pub use serve::Service;
+pub use serve::{Service, ServiceError};
 pub use table::{KEYS, PROTOCOL};

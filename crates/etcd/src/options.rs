@@ -28,6 +28,13 @@ pub struct Options {
     pub leaderless_grace: Duration,
     /// Ranges that visit more keys than this are read on a thread of their own, so that no small request waits.
     pub range_inline_keys: usize,
+    /// The file with the server's certificate; without it connections are not encrypted.
+    pub tls_certificate: Option<String>,
+    /// The file with its private key.
+    pub tls_key: Option<String>,
+    /// The file with the authorities whose clients are trusted. If it is named, clients must show a certificate, and
+    /// its common name is their user where they show no token.
+    pub tls_client_authorities: Option<String>,
     /// How clients show who they are once authentication is enabled, as [`crate::TokenKind::parse`] reads it.
     pub tokens: String,
     /// How long a simple token lives after its last use.
@@ -53,6 +60,9 @@ impl Default for Options {
             lease_min_ttl_seconds: 2,
             leaderless_grace: Duration::from_secs(3),
             range_inline_keys: 1000,
+            tls_certificate: None,
+            tls_key: None,
+            tls_client_authorities: None,
             tokens: "simple".to_owned(),
             token_ttl: Duration::from_secs(300),
             bcrypt_cost: 10,

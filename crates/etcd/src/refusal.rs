@@ -62,6 +62,13 @@ pub enum Refusal {
     NoPasswordUser = 47,
     /// A token was asked for where only the public key is known.
     VerifyOnly = 48,
+    MemberExists = 49,
+    PeerUrlExists = 50,
+    NotEnoughStarted = 51,
+    BadMemberUrls = 52,
+    NotALearner = 53,
+    LearnerNotReady = 54,
+    TooManyLearners = 55,
 }
 
 use Refusal::*;
@@ -116,6 +123,21 @@ const CONTRACT: &[(Refusal, Code, &str)] = &[
     (RootRoleMissing, Code::FailedPrecondition, "etcdserver: root user does not have root role"),
     (NoPasswordUser, Code::Unknown, "auth: authentication failed, password was given for no password user"),
     (VerifyOnly, Code::Unknown, "auth: token signing attempted with verify-only key"),
+    (MemberExists, Code::FailedPrecondition, "etcdserver: member ID already exist"),
+    (PeerUrlExists, Code::FailedPrecondition, "etcdserver: Peer URLs already exists"),
+    (
+        NotEnoughStarted,
+        Code::FailedPrecondition,
+        "etcdserver: re-configuration failed due to not enough started members",
+    ),
+    (BadMemberUrls, Code::InvalidArgument, "etcdserver: given member URLs are invalid"),
+    (NotALearner, Code::FailedPrecondition, "etcdserver: can only promote a learner member"),
+    (
+        LearnerNotReady,
+        Code::FailedPrecondition,
+        "etcdserver: can only promote a learner member which is in sync with leader",
+    ),
+    (TooManyLearners, Code::FailedPrecondition, "etcdserver: too many learner members in cluster"),
 ];
 
 impl Refusal {

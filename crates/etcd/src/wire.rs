@@ -32,5 +32,11 @@ pub mod v3electionpb {
     tonic::include_proto!("v3electionpb");
 }
 
+/// Package `grpc.health.v1`: gRPC's own health service.
+#[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated code")]
+pub mod health {
+    tonic::include_proto!("grpc.health.v1");
+}
+
 /// The descriptions of all messages and services above, as an encoded `FileDescriptorSet`.
 pub const DESCRIPTIONS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptions.bin"));

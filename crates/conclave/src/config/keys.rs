@@ -331,6 +331,24 @@ const GENERAL: &[Key<Configuration>] = &[
         "Ranges that visit more keys than this are read on a thread of their own, so that no small request waits for them.",
     ),
     key(
+        "etcd.tls_certificate",
+        Kind::OptionalText(|c| &mut c.etcd.tls_certificate),
+        Presence::Default,
+        "The file (PEM) with the certificate for etcd's clients. With it connections are encrypted. Taken up again when it changes.",
+    ),
+    key(
+        "etcd.tls_key",
+        Kind::OptionalText(|c| &mut c.etcd.tls_key),
+        Presence::Default,
+        "The file (PEM) with its private key.",
+    ),
+    key(
+        "etcd.tls_client_authorities",
+        Kind::OptionalText(|c| &mut c.etcd.tls_client_authorities),
+        Presence::Default,
+        "The file (PEM) with the authorities that sign clients' certificates. With it clients must show one, and its common name is their user.",
+    ),
+    key(
         "etcd.tokens",
         Kind::Text(|c| &mut c.etcd.tokens),
         Presence::Default,

@@ -156,6 +156,15 @@ impl Configuration {
         }
     }
 
+    /// What etcd's room is told: files are relative to the folder of the configuration file.
+    pub(crate) fn etcd_options(&self) -> etcd::Options {
+        let mut options = self.etcd.clone();
+        for path in [&mut options.tls_certificate, &mut options.tls_key, &mut options.tls_client_authorities] {
+            *path = path.take().map(|path| self.base.join(path).to_string_lossy().into_owned());
+        }
+        options
+    }
+
     /// What the member's room is told.
     pub(crate) fn node_options(&self) -> node::Options {
         let stated = &self.listen.peer;

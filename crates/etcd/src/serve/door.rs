@@ -11,6 +11,8 @@ use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
 use tonic::{Request, Response, Status};
 
 use super::Service;
+use super::connections::CertifiedName;
+use super::metrics::Counts;
 use crate::auth::passwords::Passwords;
 use crate::auth::{Caller, Tokens, accounts, permit};
 use crate::envelope::{Headed, Submission, decode_reply, encode};
@@ -32,10 +34,6 @@ const TOKEN_PREFIX: &str = "Bearer ";
 /// How often a member looks whether accounts changed.
 const ACCOUNTS_LOOK: Duration = Duration::from_millis(100);
 
-/// Who a connection's certificate is for. Stands in the extensions of the requests that come over it.
-#[derive(Clone, Debug)]
-pub(crate) struct CertifiedName(pub(crate) String);
-
 /// What a client shows of itself with a request. A stream keeps it: what it is worth may change while the stream lives.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Credentials {
@@ -48,7 +46,7 @@ impl Credentials {
         let metadata = request.metadata();
         Credentials {
             token: TOKEN.iter().find_map(|name| metadata.get(*name)).cloned(),
-            certified: request.extensions().get::<CertifiedName>().map(|name| name.0.clone()),
+            certified: request.extensions().get::<CertifiedName>().and_then(|name| name.0.clone()),
         }
     }
 }
@@ -60,6 +58,7 @@ pub(crate) struct Door {
     pub(crate) options: Arc<Options>,
     pub(crate) tokens: Arc<Tokens>,
     pub(crate) passwords: Passwords,
+    pub(crate) counts: Arc<Counts>,
     /// Counts the changes of users, roles and permissions that this member noticed.
     pub(crate) account_changes: Receiver<u64>,
     cluster_id: u64,
@@ -80,6 +79,7 @@ impl Door {
         Door {
             tokens: Arc::clone(&service.tokens),
             passwords,
+            counts: Arc::default(),
             account_changes,
             cluster_id: cluster_id(&status.ensemble),
             member_id: member_id(&status.ensemble, status.id),
@@ -97,6 +97,11 @@ impl Door {
 
     pub(crate) fn header_at(&self, revision: i64, term: u64) -> ResponseHeader {
         ResponseHeader { cluster_id: self.cluster_id, member_id: self.member_id, revision, raft_term: term }
+    }
+
+    /// How clients reach this ensemble: the same way at every member.
+    pub(crate) fn scheme(&self) -> &'static str {
+        if self.options.tls_certificate.is_some() { "https" } else { "http" }
     }
 
     /// Adds to a header that says only the revision who answers.

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::Door;
+use super::{Counts, Door};
 use crate::authorize;
 use crate::check;
 use crate::prepare;
@@ -32,6 +32,7 @@ impl Kv for Door {
     type RangeStreamStream = ReceiverStream<Result<RangeStreamResponse, Status>>;
 
     async fn range(&self, request: Request<RangeRequest>) -> Result<Response<RangeResponse>, Status> {
+        Counts::add(&self.counts.ranges);
         self.admit(request.metadata())?;
         check::range(request.get_ref())?;
         let caller = self.caller(&request)?;
@@ -46,6 +47,7 @@ impl Kv for Door {
     }
 
     async fn range_stream(&self, request: Request<RangeRequest>) -> Result<Response<Self::RangeStreamStream>, Status> {
+        Counts::add(&self.counts.ranges);
         self.admit(request.metadata())?;
         check::range(request.get_ref())?;
         streamable(request.get_ref())?;
@@ -60,6 +62,7 @@ impl Kv for Door {
     }
 
     async fn put(&self, request: Request<PutRequest>) -> Result<Response<PutResponse>, Status> {
+        Counts::add(&self.counts.puts);
         self.admit(request.metadata())?;
         check::put(request.get_ref())?;
         self.submit(&self.caller(&request)?, request.get_ref()).await
@@ -69,12 +72,14 @@ impl Kv for Door {
         &self,
         request: Request<DeleteRangeRequest>,
     ) -> Result<Response<DeleteRangeResponse>, Status> {
+        Counts::add(&self.counts.deletes);
         self.admit(request.metadata())?;
         check::delete_range(request.get_ref())?;
         self.submit(&self.caller(&request)?, request.get_ref()).await
     }
 
     async fn txn(&self, request: Request<TxnRequest>) -> Result<Response<TxnResponse>, Status> {
+        Counts::add(&self.counts.transactions);
         self.admit(request.metadata())?;
         check::transaction(request.get_ref(), self.options.max_txn_operations)?;
         let caller = self.caller(&request)?;

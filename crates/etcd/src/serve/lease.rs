@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{Credentials, Door, Guard};
+use super::{Counts, Credentials, Door, Guard};
 use crate::auth::permit::{self, Access};
 use crate::refusal::{Refusal, status_of};
 use crate::table::{KEYS, PROTOCOL, lease, signed};
@@ -25,6 +25,7 @@ impl Lease for Door {
     type LeaseKeepAliveStream = ReceiverStream<Result<LeaseKeepAliveResponse, Status>>;
 
     async fn lease_grant(&self, request: Request<LeaseGrantRequest>) -> Result<Response<LeaseGrantResponse>, Status> {
+        Counts::add(&self.counts.leases_granted);
         self.admit(request.metadata())?;
         self.submit(&self.caller(&request)?, request.get_ref()).await
     }
@@ -33,6 +34,7 @@ impl Lease for Door {
         &self,
         request: Request<LeaseRevokeRequest>,
     ) -> Result<Response<LeaseRevokeResponse>, Status> {
+        Counts::add(&self.counts.leases_revoked);
         self.admit(request.metadata())?;
         self.submit(&self.caller(&request)?, request.get_ref()).await
     }
@@ -125,6 +127,7 @@ async fn read_renewals(
     renewals: mpsc::Sender<Renewal>,
 ) {
     while let Ok(Some(LeaseKeepAliveRequest { id })) = requests.message().await {
+        Counts::add(&door.counts.leases_renewed);
         let view = door.handle.view();
         let allowed = door.identify(&credentials).and_then(|caller| {
             permit::known(&view, &caller)?;

@@ -1,12 +1,14 @@
 //! The Maintenance service: how this member is doing. Knows nothing of other members' health.
 
 use node::{Role, View};
+use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::Door;
+use super::cluster::status_of_refused;
+use super::{Door, snapshot};
 use crate::identity::member_id;
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, status_of};
 use crate::table::{KEYS, signed};
 use crate::wire::etcdserverpb::alarm_request::AlarmAction;
 use crate::wire::etcdserverpb::downgrade_request::DowngradeAction;
@@ -19,6 +21,9 @@ use crate::wire::etcdserverpb::{
 
 /// The version of the API that is spoken here. Clients decide by it which requests they may send.
 pub(crate) const API_VERSION: &str = "3.6.0";
+
+/// Blocks of a snapshot that may wait for the client.
+const SNAPSHOT_BLOCKS_AHEAD: usize = 4;
 
 #[tonic::async_trait]
 impl Maintenance for Door {
@@ -96,10 +101,17 @@ impl Maintenance for Door {
         Ok(Response::new(HashKvResponse { header: Some(header), hash, compact_revision, hash_revision }))
     }
 
-    async fn snapshot(&self, _: Request<SnapshotRequest>) -> Result<Response<Self::SnapshotStream>, Status> {
-        Err(Status::unimplemented("conclave: snapshots through this service are not offered yet"))
+    async fn snapshot(&self, request: Request<SnapshotRequest>) -> Result<Response<Self::SnapshotStream>, Status> {
+        self.admit(request.metadata())?;
+        self.administrator(&request)?;
+        let view = self.handle.view();
+        let header = self.header_at(signed(view.revision()), view.term);
+        let (sender, responses) = mpsc::channel(SNAPSHOT_BLOCKS_AHEAD);
+        tokio::task::spawn_blocking(move || snapshot::send(&view, &header, &sender));
+        Ok(Response::new(ReceiverStream::new(responses)))
     }
 
+    /// Only the leader is asked, as in the real server: clients find it by the status of the members.
     async fn move_leader(&self, request: Request<MoveLeaderRequest>) -> Result<Response<MoveLeaderResponse>, Status> {
         self.admit(request.metadata())?;
         self.administrator(&request)?;
@@ -107,11 +119,15 @@ impl Maintenance for Door {
         if standing.role != Role::Leader {
             return Err(Refusal::NotLeader.into());
         }
-        let target = request.into_inner().target_id;
-        if !standing.members.iter().any(|member| member_id(&standing.ensemble, member.id) == target) {
-            return Err(Refusal::BadTransferee.into());
+        let wanted = request.into_inner().target_id;
+        let voters = standing.members.iter().filter(|member| member.voter);
+        let target = voters.map(|member| member.id).find(|id| member_id(&standing.ensemble, *id) == wanted);
+        let target = target.ok_or(Refusal::BadTransferee)?;
+        if target != standing.id {
+            let outcome = self.handle.transfer_leadership(Some(target)).await;
+            outcome.map_err(|failure| status_of(&failure))?.map_err(|refused| status_of_refused(&refused))?;
         }
-        Err(Status::unimplemented("conclave: leadership cannot be moved through this service yet"))
+        Ok(Response::new(MoveLeaderResponse { header: Some(self.header()) }))
     }
 
     /// There is no older version to go back to.

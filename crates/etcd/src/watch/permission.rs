@@ -10,14 +10,14 @@ use super::Stream;
 use crate::auth::permit::{self, Access};
 use crate::auth::{Caller, accounts};
 use crate::refusal::Refusal;
-use crate::serve::{Credentials, Door};
+use crate::serve::{Credentials, Door, Present};
 use crate::wire::etcdserverpb::WatchCreateRequest;
 
 /// The permissions of one stream.
 pub(super) struct Permissions {
     credentials: Credentials,
-    /// By the token of the watch.
-    callers: BTreeMap<u64, Caller>,
+    /// By the token of the watch: who opened it, and that it counts as open.
+    callers: BTreeMap<u64, (Caller, Present)>,
     /// The accounts as they were when all watches were found to be allowed.
     checked: Option<Row>,
 }
@@ -37,8 +37,8 @@ impl Permissions {
         Ok(Caller { revision: 0, ..caller })
     }
 
-    pub(super) fn opened(&mut self, token: u64, caller: Caller) {
-        self.callers.insert(token, caller);
+    pub(super) fn opened(&mut self, door: &Door, token: u64, caller: Caller) {
+        self.callers.insert(token, (caller, Present::new(&door.counts, |counts| &counts.watches)));
         // Permissions may have changed since the watch was admitted.
         self.checked = None;
     }
@@ -60,7 +60,7 @@ impl Permissions {
         for (token, range) in stream.ranges() {
             let (key, range_end) = range.spelt();
             let caller = match self.callers.get(&token) {
-                Some(caller) if !caller.is_nobody() => caller.clone(),
+                Some((caller, _)) if !caller.is_nobody() => caller.clone(),
                 // Opened while authentication was off: who it is matters only now.
                 _ => door.identify(&self.credentials).unwrap_or_default(),
             };

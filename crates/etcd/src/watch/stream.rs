@@ -279,7 +279,7 @@ impl Stream {
             self.outbox.push_back(WatchResponse { canceled: true, compact_revision, ..response(id, 0) });
             return Some(token);
         };
-        let (events, next) = gather(watch, changes, &self.limits);
+        let (events, next) = gather(watch, changes, state.compacted(), &self.limits);
         watch.next = next.unwrap_or(state.revision() + 1).min(watch.live_from);
         let response = events_response(watch, watch.next - 1, events);
         self.queue_if_behind(token);
@@ -340,10 +340,12 @@ impl Stream {
     }
 }
 
-/// Events for `watch` from its part of history; and where to go on, `None` if the history was read to its end.
+/// Events for `watch` from its part of history; and where to go on, `None` if the history was read to its end. What a
+/// key was before the oldest revision that is kept is forgotten, whether or not it could still be found.
 fn gather<'s>(
     watch: &Watch,
     changes: impl Iterator<Item = &'s Change>,
+    compacted: u64,
     limits: &StreamLimits,
 ) -> (Vec<Event>, Option<u64>) {
     let (mut events, mut bytes, mut scanned) = (Vec::new(), 0, 0);
@@ -361,7 +363,8 @@ fn gather<'s>(
         }
         scanned += 1;
         if change.table == KEYS && watch.range.contains(&change.key) {
-            if let Some(event) = watch.lens.event(change, &earlier) {
+            let lens = Lens { previous: watch.lens.previous && change.revision > compacted, ..watch.lens };
+            if let Some(event) = lens.event(change, &earlier) {
                 bytes += weight(&event);
                 events.push(event);
             }

@@ -1,6 +1,7 @@
 //! Moves the messages of one watch stream between client, change feed and [`Stream`]. Decides nothing.
 
 use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use node::{Delivery, Interest, Mailbox};
@@ -11,7 +12,7 @@ use tonic::{Status, Streaming};
 use super::permission::{self, Permissions};
 use super::{Opening, Stream, StreamLimits};
 use crate::keys::{KeyRange, after_prefix};
-use crate::serve::{Credentials, Door, Guard};
+use crate::serve::{Credentials, Door, Guard, Present};
 use crate::table::KEYS;
 use crate::wire::etcdserverpb::watch_request::RequestUnion;
 use crate::wire::etcdserverpb::{WatchRequest, WatchResponse};
@@ -31,6 +32,7 @@ pub(crate) async fn serve_stream(
     mut guard: Guard,
 ) {
     let mut session = Session::new(&door, credentials);
+    let _counted = Present::new(&door.counts, |counts| &counts.watch_streams);
     let mut account_changes = door.account_changes.clone();
     let mut notices = notices(door.options.watch_progress_interval);
     // A client may end its side of the stream and still listen.
@@ -39,7 +41,10 @@ pub(crate) async fn serve_stream(
         let waiting = session.stream.outgoing();
         tokio::select! {
             permit = responses.reserve(), if waiting > 0 => match (permit, session.stream.pop()) {
-                (Ok(permit), Some(response)) => permit.send(Ok(door.completed_watch(response))),
+                (Ok(permit), Some(response)) => {
+                    door.counts.events.fetch_add(response.events.len() as u64, Ordering::Relaxed);
+                    permit.send(Ok(door.completed_watch(response)));
+                }
                 _ => return,
             },
             request = requests.message(), if asking && waiting < OUTBOX_RESPONSES => match request {
@@ -94,7 +99,7 @@ impl<'d> Session<'d> {
                     Err(refusal) => return self.stream.refuse(permission::reason(refusal), now),
                 };
                 if let Some(opening) = self.stream.open(request, now) {
-                    self.permissions.opened(opening.token, caller);
+                    self.permissions.opened(self.door, opening.token, caller);
                     let live_from = self.announce(&opening);
                     // Not older than the announcement, so what it shows as the present is all behind the watch.
                     let now = self.now();

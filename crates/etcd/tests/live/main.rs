@@ -15,6 +15,9 @@ use conclave_etcd::wire::etcdserverpb::maintenance_client::MaintenanceClient;
 use conclave_etcd::wire::etcdserverpb::watch_client::WatchClient;
 use conclave_etcd::wire::etcdserverpb::watch_request::RequestUnion;
 use conclave_etcd::wire::etcdserverpb::*;
+use conclave_etcd::wire::health::HealthCheckRequest;
+use conclave_etcd::wire::health::health_check_response::ServingStatus;
+use conclave_etcd::wire::health::health_client::HealthClient;
 use conclave_etcd::wire::v3electionpb::election_client::ElectionClient;
 use conclave_etcd::wire::v3electionpb::{CampaignRequest, LeaderRequest, ProclaimRequest, ResignRequest};
 use conclave_etcd::wire::v3lockpb::lock_client::LockClient;
@@ -26,6 +29,10 @@ use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
 use tonic::{Code, Streaming};
+use tonic_reflection::pb::v1::ServerReflectionRequest;
+use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
+use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
+use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 
 /// Longer than anything here takes, on the slowest machine.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -141,9 +148,14 @@ async fn a_watch_replays_and_follows_and_ends_with_the_member() {
     let mut client = WatchClient::new(live.channel.clone());
     let mut responses = client.watch(ReceiverStream::new(stream)).await.unwrap().into_inner();
     assert!(next(&mut responses).await.created);
-    let replayed = next(&mut responses).await;
-    assert_eq!(replayed.events.len(), 2);
-    assert_ne!(replayed.header.unwrap().cluster_id, 0);
+    // From history or live, as it happens: in order, and each once.
+    let mut seen = Vec::new();
+    while seen.len() < 2 {
+        let replayed = next(&mut responses).await;
+        assert_ne!(replayed.header.unwrap().cluster_id, 0);
+        seen.extend(replayed.events.into_iter().map(|event| event.kv.unwrap().mod_revision));
+    }
+    assert_eq!(seen, [2, 3]);
     live.put("a", "3", 0).await;
     assert_eq!(next(&mut responses).await.events[0].kv.as_ref().unwrap().mod_revision, 4);
     let progress = WatchRequest { request_union: Some(RequestUnion::ProgressRequest(WatchProgressRequest {})) };
@@ -247,5 +259,29 @@ async fn a_member_tells_how_it_is() {
     live.put("a", "2", 0).await;
     let again = client.hash_kv(HashKvRequest { revision: 2 }).await.unwrap().into_inner();
     assert_eq!((hash.hash, hash.hash_revision), (again.hash, again.hash_revision), "a revision keeps its hash");
+    live.stop().await;
+}
+
+#[tokio::test]
+async fn probes_and_tools_find_the_services() {
+    let live = Live::start().await;
+    let mut health = HealthClient::new(live.channel.clone());
+    let whole = HealthCheckRequest { service: String::new() };
+    assert_eq!(health.check(whole.clone()).await.unwrap().into_inner().status(), ServingStatus::Serving);
+    let unknown = health.check(HealthCheckRequest { service: "unknown".to_owned() }).await.unwrap_err();
+    assert_eq!(unknown.code(), Code::NotFound);
+    let mut told = health.watch(whole).await.unwrap().into_inner();
+    assert_eq!(within(told.message()).await.unwrap().unwrap().status(), ServingStatus::Serving);
+
+    let list = ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(MessageRequest::ListServices(String::new())),
+    };
+    let mut reflection = ServerReflectionClient::new(live.channel.clone());
+    let mut answers = reflection.server_reflection_info(tokio_stream::iter([list])).await.unwrap().into_inner();
+    let answer = within(answers.message()).await.unwrap().unwrap().message_response.unwrap();
+    let MessageResponse::ListServicesResponse(services) = answer else { panic!("{answer:?}") };
+    let names: Vec<&str> = services.service.iter().map(|service| service.name.as_str()).collect();
+    assert!(names.contains(&"etcdserverpb.KV") && names.contains(&"grpc.health.v1.Health"), "{names:?}");
     live.stop().await;
 }

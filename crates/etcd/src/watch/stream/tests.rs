@@ -256,6 +256,23 @@ fn history_that_is_gone_cancels_the_watch_and_says_what_is_left() {
     assert_eq!(bench.read(), Vec::<String>::new(), "it is gone already");
 }
 
+/// Seen at a real etcd 3.4 by the oracle.
+#[test]
+fn what_a_key_was_before_the_oldest_kept_revision_is_forgotten() {
+    let mut bench = Bench::new(LIMITS);
+    for value in ["1", "2", "3"] {
+        bench.put("a", value);
+    }
+    bench.dispatch_all();
+    bench.compact(3);
+    bench.create(WatchCreateRequest { prev_kv: true, ..watch("a", "", 3) });
+    bench.catch_up_all();
+    let responses: Vec<WatchResponse> = std::iter::from_fn(|| bench.stream.pop()).collect();
+    let events = responses.iter().flat_map(|response| &response.events);
+    let before: Vec<bool> = events.map(|event| event.prev_kv.is_some()).collect();
+    assert_eq!(before, [false, true]);
+}
+
 #[test]
 fn ids_are_picked_or_given_and_never_shared() {
     let mut bench = Bench::new(LIMITS);
