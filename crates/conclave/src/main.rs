@@ -82,6 +82,15 @@ enum ConfigCommand {
         #[arg(long)]
         member: Option<u64>,
     },
+    /// Translate an etcd member's flags, and name what has no counterpart: everything behind `--`
+    FromEtcd {
+        /// A file of ETCD_ variables, as systemd reads it; `-` for this process's own environment
+        #[arg(long, value_name = "FILE")]
+        environment: Option<String>,
+        /// The flags as they stand behind `etcd`; they count more than variables
+        #[arg(last = true)]
+        flags: Vec<String>,
+    },
     /// Read a configuration file and say what is wrong or unwise in it
     Check {
         /// The configuration file
@@ -123,6 +132,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             screen::print(&translate::from_zoo_cfg(&text, member.or_else(|| translate::own_number(&text))));
             Ok(())
         }
+        Command::Config(ConfigCommand::FromEtcd { environment, flags }) => from_etcd(environment.as_deref(), &flags),
         Command::Config(ConfigCommand::Check { config }) => check(&config),
     }
 }
@@ -133,6 +143,23 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
         .enable_all()
         .build()
         .context("the threads for sockets cannot be started")
+}
+
+fn from_etcd(environment: Option<&str>, words: &[String]) -> anyhow::Result<()> {
+    let variables = match environment {
+        None => Vec::new(),
+        Some("-") => std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect(),
+        Some(file) => {
+            let text = std::fs::read_to_string(file).with_context(|| format!("{file} cannot be read"))?;
+            translate::etcd::variables_of_file(&text)
+        }
+    };
+    let mut flags = translate::etcd::flags_of_variables(variables);
+    flags.extend(translate::etcd::flags_of_words(words));
+    screen::print(&translate::etcd::from_etcd(&flags));
+    Ok(())
 }
 
 fn check(path: &std::path::Path) -> anyhow::Result<()> {

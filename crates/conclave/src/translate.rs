@@ -2,6 +2,7 @@
 //! translated, everything else is named with what takes its place or why there is none. It reads one text and writes
 //! another; it starts nothing and checks no address.
 
+pub(crate) mod etcd;
 #[cfg(test)]
 mod tests;
 
