@@ -6,6 +6,7 @@
 //! | [`process`] | processes that are waited for by event and never left behind |
 //! | [`admin`] | asking a member's admin address |
 //! | [`clients`] | etcdctl, zkCli.sh, Python programs |
+//! | [`etcd`] | random requests to a real etcd and to a member of ours, compared |
 //! | [`zookeeper`] | random requests to a real ZooKeeper and to an ensemble of ours, compared |
 //! | [`load`] | steady writes by both protocols, with a record of what was acknowledged |
 //!
@@ -15,6 +16,7 @@
 pub mod admin;
 pub mod clients;
 pub mod ensemble;
+pub mod etcd;
 pub mod load;
 pub mod process;
 pub mod zookeeper;

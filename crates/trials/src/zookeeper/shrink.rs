@@ -1,7 +1,5 @@
 //! Makes a case that differs as short as it can be: parts are left out as long as it still differs.
 
-use super::case::Step;
-
 /// Attempts in all, so that a stubborn case ends, too.
 const ATTEMPTS: usize = 400;
 
@@ -9,7 +7,10 @@ const ATTEMPTS: usize = 400;
 ///
 /// # Errors
 /// What `differs` fails with.
-pub fn shrink(steps: Vec<Step>, mut differs: impl FnMut(&[Step]) -> anyhow::Result<bool>) -> anyhow::Result<Vec<Step>> {
+pub fn shrink<S: Clone>(
+    steps: Vec<S>,
+    mut differs: impl FnMut(&[S]) -> anyhow::Result<bool>,
+) -> anyhow::Result<Vec<S>> {
     let mut shortest = steps;
     let mut size = shortest.len() / 2;
     let mut attempts = 0;
@@ -17,7 +18,7 @@ pub fn shrink(steps: Vec<Step>, mut differs: impl FnMut(&[Step]) -> anyhow::Resu
         let mut begin = 0;
         while begin < shortest.len() && attempts < ATTEMPTS {
             let end = (begin + size).min(shortest.len());
-            let rest: Vec<Step> = [&shortest[..begin], &shortest[end..]].concat();
+            let rest: Vec<S> = [&shortest[..begin], &shortest[end..]].concat();
             attempts += 1;
             if differs(&rest)? {
                 shortest = rest;

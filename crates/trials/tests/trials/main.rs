@@ -6,6 +6,7 @@
 mod admin;
 mod bad_input;
 mod dev;
+mod etcd;
 mod everyday;
 mod failover;
 mod membership;
