@@ -146,9 +146,9 @@ impl Side {
                 self.keys().range(request).await.map(|response| {
                     let mut response = response.into_inner();
                     let kvs = ties_alike(range, response.more, std::mem::take(&mut response.kvs));
-                    let answer = self.ranged(response);
+                    let answer = self.ranged(&response);
                     let kvs: Vec<Answer> =
-                        kvs.into_iter().map(|kv| kv.map_or("tied".to_owned(), |kv| self.kv(kv))).collect();
+                        kvs.into_iter().map(|kv| kv.map_or("tied".to_owned(), |kv| self.kv(&kv))).collect();
                     format!("{answer} {kvs:?}")
                 })
             }
@@ -157,12 +157,12 @@ impl Side {
                 self.keys().put(request).await.map(|response| {
                     let response = response.into_inner();
                     let revision = self.revised(response.header.as_ref());
-                    format!("{revision} {:?}", response.prev_kv.map(|kv| self.kv(kv)))
+                    format!("{revision} {:?}", response.prev_kv.map(|kv| self.kv(&kv)))
                 })
             }
             Deed::Delete(keys, prev_kv) => {
                 let request = self.by(user, delete(keys, *prev_kv));
-                self.keys().delete_range(request).await.map(|response| self.deleted(response.into_inner()))
+                self.keys().delete_range(request).await.map(|response| self.deleted(&response.into_inner()))
             }
             Deed::Txn(transaction) => {
                 let request = self.by(user, self.transaction(transaction));
@@ -426,21 +426,21 @@ impl Side {
         format!("@{}", self.alike(header.revision))
     }
 
-    pub(super) fn kv(&self, kv: KeyValue) -> Answer {
+    pub(super) fn kv(&self, kv: &KeyValue) -> Answer {
         let (key, value) = (kv.key.escape_ascii(), kv.value.escape_ascii());
         let (created, modified) = (self.alike(kv.create_revision), self.alike(kv.mod_revision));
         format!("{key}={value} c{created} m{modified} v{} {}", kv.version, self.slot(kv.lease))
     }
 
-    fn ranged(&mut self, response: pb::RangeResponse) -> Answer {
+    fn ranged(&mut self, response: &pb::RangeResponse) -> Answer {
         let revision = self.revised(response.header.as_ref());
-        let kvs: Vec<Answer> = response.kvs.into_iter().map(|kv| self.kv(kv)).collect();
+        let kvs: Vec<Answer> = response.kvs.iter().map(|kv| self.kv(kv)).collect();
         format!("{revision} {} more {} {kvs:?}", response.count, response.more)
     }
 
-    fn deleted(&mut self, response: pb::DeleteRangeResponse) -> Answer {
+    fn deleted(&mut self, response: &pb::DeleteRangeResponse) -> Answer {
         let revision = self.revised(response.header.as_ref());
-        let kvs: Vec<Answer> = response.prev_kvs.into_iter().map(|kv| self.kv(kv)).collect();
+        let kvs: Vec<Answer> = response.prev_kvs.iter().map(|kv| self.kv(kv)).collect();
         format!("{revision} {} {kvs:?}", response.deleted)
     }
 
@@ -449,12 +449,12 @@ impl Side {
         let mut answers = Vec::new();
         for one in response.responses {
             answers.push(match one.response {
-                Some(Outcome::ResponseRange(response)) => self.ranged(response),
+                Some(Outcome::ResponseRange(response)) => self.ranged(&response),
                 Some(Outcome::ResponsePut(response)) => {
                     let revision = self.revised(response.header.as_ref());
-                    format!("{revision} {:?}", response.prev_kv.map(|kv| self.kv(kv)))
+                    format!("{revision} {:?}", response.prev_kv.map(|kv| self.kv(&kv)))
                 }
-                Some(Outcome::ResponseDeleteRange(response)) => self.deleted(response),
+                Some(Outcome::ResponseDeleteRange(response)) => self.deleted(&response),
                 Some(Outcome::ResponseTxn(response)) => self.transacted(response),
                 None => "nothing".to_owned(),
             });

@@ -149,8 +149,8 @@ impl Told {
         for event in response.events {
             let Some(kv) = event.kv else { continue };
             revision = kv.mod_revision;
-            let before = event.prev_kv.map(|kv| side.kv(kv));
-            words.push(format!("{} {} was {before:?}", event.r#type, side.kv(kv)));
+            let before = event.prev_kv.map(|kv| side.kv(&kv));
+            words.push(format!("{} {} was {before:?}", event.r#type, side.kv(&kv)));
         }
         self.last.insert(response.watch_id, (revision, response.fragment));
     }
