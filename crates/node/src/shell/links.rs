@@ -140,7 +140,9 @@ impl Links {
         let before = self.circle.load_full();
         let mut circle = Circle { ensemble_id: peers.ensemble_id, last_id: peers.last_id, ..Circle::default() };
         for address in peers.list.iter().filter(|address| address.id != self.own) {
-            let known = before.peers.get(&address.id).filter(|peer| peer.address == *address);
+            // Its priority or its clients' addresses are nothing to break a connection for.
+            let same = |peer: &&Arc<Peer>| (&peer.address.peer, &peer.address.name) == (&address.peer, &address.name);
+            let known = before.peers.get(&address.id).filter(same);
             let peer = known.cloned().unwrap_or_else(|| Arc::new(Peer::new(address.clone())));
             circle.peers.insert(address.id, peer);
         }

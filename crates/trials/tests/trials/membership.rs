@@ -1,5 +1,8 @@
 //! Members come and go while clients work.
 
+use std::time::Instant;
+
+use conclave_trials::PATIENCE;
 use conclave_trials::ensemble::Ensemble;
 use conclave_trials::load::Load;
 
@@ -67,7 +70,7 @@ async fn a_dead_member_is_replaced_and_the_leader_itself_removed() {
 }
 
 #[test]
-fn what_may_not_be_is_refused_with_its_reason_and_changes_nothing() {
+fn what_may_not_be_is_refused_and_a_preferred_member_leads() {
     let mut ensemble = Ensemble::start(1).unwrap();
     ensemble.start_new("m2", &["--learner"]).unwrap();
     ensemble.wait_for_standing("m2", "learner").unwrap();
@@ -86,11 +89,17 @@ fn what_may_not_be_is_refused_with_its_reason_and_changes_nothing() {
     assert!(refused(&["lead", "m2"]).contains("member 2 is no voter"));
     assert_eq!(standings(&ensemble), [("m1", "voter"), ("m2", "learner")].map(owned));
 
-    ensemble.member_command(&["promote", "m2"]).unwrap();
-    // With the other one dead, one of two cannot decide to go on with three.
+    // Refused until it has the whole log, which nobody but the leader sees coming.
+    let deadline = Instant::now() + PATIENCE;
+    while let Err(refusal) = ensemble.member_command(&["promote", "m2"]) {
+        assert!(refusal.to_string().contains("member 2 does not have the whole log yet"), "{refusal}");
+        assert!(Instant::now() < deadline, "{refusal}");
+    }
+    // Whoever is wished for as leader takes over, once it was well for a while.
     ensemble.member_command(&["update", "m2", "--set", "priority=9"]).unwrap();
     let listed = ensemble.member_command(&["list"]).unwrap();
     assert_eq!(listed["members"][1]["priority"], 9);
+    assert_eq!(ensemble.leader_other_than("m1", "m1").unwrap(), "m2");
 }
 
 fn standings(ensemble: &Ensemble) -> Vec<(String, String)> {

@@ -6,6 +6,7 @@ use std::process::Command;
 use conclave_trials::admin::get;
 use conclave_trials::binary;
 use conclave_trials::ensemble::Ensemble;
+use conclave_trials::process::Process;
 use serde_json::Value;
 
 /// What `conclave why` prints of the ensemble in this folder.
@@ -62,6 +63,35 @@ fn a_killed_leader_is_named_as_the_cause_and_restarts_forget_nothing() {
     let (_, entries) = story(&ensemble.data());
     assert!(entries.contains(&election), "{entries:?}");
     ensemble.stop().unwrap();
+}
+
+#[test]
+fn a_leader_whose_disk_hangs_hands_over_and_says_so() {
+    let ensemble = Ensemble::start(3).unwrap();
+    let leader = ensemble.leader_known_by("m1").unwrap();
+    let other = ensemble.members().iter().find(|member| member.name != leader).unwrap();
+    // Every sync of the leader takes three seconds from now on: ten election timeouts.
+    let mut tracer = Command::new("strace");
+    tracer.args([
+        "-f",
+        "-qq",
+        "-e",
+        "trace=fdatasync",
+        "-e",
+        "inject=fdatasync:delay_enter=3000000",
+        "-o",
+        "/dev/null",
+    ]);
+    let pid = ensemble.member(&leader).pid.to_string();
+    let tracer = Process::start("strace", tracer.args(["-p", &pid])).unwrap();
+    // A change of the membership is a write like any other; who carries it through is the question.
+    let written = ensemble.member_command(&["update", &other.name, "--set", "priority=0"]);
+    let successor = ensemble.leader_other_than(&other.name, &leader);
+    drop(tracer);
+    let successor = successor.unwrap_or_else(|problem| panic!("{problem}; the write: {written:?}"));
+    let (answer, _) = story(&ensemble.data());
+    assert!(answer.contains(&format!("{successor} leads since ")), "{answer}");
+    assert!(answer.contains("its disk did not finish a write within an election timeout"), "{answer}");
 }
 
 /// The entry that tells of this member's election.
