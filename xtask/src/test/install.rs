@@ -14,7 +14,7 @@ struct Package {
     files: &'static [&'static str],
 }
 
-const PACKAGES: [Package; 6] = [
+const PACKAGES: [Package; 7] = [
     Package { name: "etcd-client", reason: "etcdctl", files: &["usr/bin/etcdctl"] },
     Package { name: "zookeeper", reason: "zkCli.sh", files: &["usr/share/zookeeper/bin/zkCli.sh"] },
     Package { name: "zookeeper-bin", reason: "the C client", files: &["usr/lib/zookeeper/bin/cli_mt"] },
@@ -24,6 +24,7 @@ const PACKAGES: [Package; 6] = [
         reason: "building the etcd client of the tests",
         files: &["usr/include/google/protobuf/any.proto"],
     },
+    Package { name: "strace", reason: "a disk that hangs", files: &["usr/bin/strace"] },
     Package { name: "python3-venv", reason: "kazoo", files: &["usr/lib/python3*/ensurepip", "usr/bin/python3"] },
 ];
 

@@ -181,6 +181,10 @@ impl Member {
         self.belonging.members = Arc::new(Members::of(membership));
         self.belonging.untold = true;
         self.status_due = true;
+        let known = self.belonging.members.get(id);
+        if known.is_some_and(|known| Some(&known.address) == self.options.own()) {
+            self.belonging.introduce_at = None;
+        }
         if belonged && !membership.contains(id) && self.belonging.retires_at.is_none() {
             self.story.note(DiaryKind::Membership, "was removed from the ensemble".into());
             let farewell = self.options.pacing().heartbeat.saturating_mul(FAREWELL_HEARTBEATS);
