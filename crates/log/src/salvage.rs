@@ -73,8 +73,8 @@ struct Piece {
 }
 
 /// Reads what can be read. The log is to be continued with records of `room` bytes at most, headers not counted:
-/// records that leave no room for them in their segment count as lost. The log must be one that [`Log::open`](crate::Log::open) refuses as damaged; of a sound one
-/// everything is read as well.
+/// records that leave no room for them in their segment count as lost. It is meant for a log that
+/// [`Log::open`](crate::Log::open) refuses as damaged; of a sound one everything is read as well.
 ///
 /// # Errors
 /// The storage fails, or a segment is of another program or version.

@@ -23,8 +23,9 @@ pub(crate) const GROUP: u32 = 0;
 ///
 /// A log that begins in the middle is read from a record R on, as if it began behind R's `previous`. That gives the
 /// same result as the whole if (1) what is left holds a record with a base at or behind that place, and a ballot at or
-/// behind the newest before R, and (2) no later record reaches back before it. Every record carries the ballot, and for a base at entry C, R is the last record whose `previous` is at or before C: `places` holds just
-/// the records that can be that for some C.
+/// behind the newest before R, and (2) no later record reaches back before it. Every record carries the ballot, and for
+/// a base at entry C, R is the last record whose `previous` is at or before C: `places` holds just the records that can
+/// be that for some C.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Layout {
     /// Strictly increasing in both.
