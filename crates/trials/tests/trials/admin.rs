@@ -49,3 +49,22 @@ fn status_names_leader_members_and_reasons() {
     }
     ensemble.stop().unwrap();
 }
+
+#[test]
+fn the_tools_of_zookeeper_find_their_commands_and_metrics() {
+    let ensemble = Ensemble::start(3).unwrap();
+    let leader = ensemble.leader_known_by("m1").unwrap();
+    let admin = &ensemble.member(&leader).admin;
+    for (path, expected) in [
+        ("/commands/srvr", "\"server_state\":\"leader\""),
+        ("/commands/monitor", "\"synced_followers\":2"),
+        ("/commands/voting_view", "\"learner_type\":\"PARTICIPANT\""),
+        ("/commands", "/commands/zabstate"),
+        ("/metrics/zookeeper", "\nsynced_followers 2\n"),
+    ] {
+        let (code, text) = get(admin, path).unwrap();
+        assert!(code == 200 && text.contains(expected), "{path} answers {code} without {expected}: {text}");
+    }
+    assert_eq!(get(admin, "/commands/nosuch").unwrap().0, 404);
+    ensemble.stop().unwrap();
+}
