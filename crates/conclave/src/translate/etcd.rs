@@ -61,7 +61,7 @@ const FLAGS: &[(&str, Translation)] = &[
     ("cert-file", Text("etcd.tls_certificate")),
     ("key-file", Text("etcd.tls_key")),
     ("initial-cluster-state", No("a member that was added starts with an empty data folder: see docs/membership.md")),
-    ("quota-backend-bytes", No("memory is the bound: watch conclave_state_bytes")),
+    ("quota-backend-bytes", Elsewhere),
     ("auto-compaction-mode", No(HISTORY)),
     ("auto-compaction-retention", No(HISTORY)),
     ("compaction-batch-limit", No(HISTORY)),
@@ -198,6 +198,7 @@ pub(crate) fn from_etcd(flags: &BTreeMap<String, String>) -> String {
         }
     }
     elections(flags, &mut sections);
+    quota(flags, &mut sections);
     authorities(flags, &mut sections, &mut remarks);
     listening(flags, &mut sections);
     let mut text = top(flags);
@@ -259,6 +260,15 @@ fn elections(flags: &BTreeMap<String, String>, sections: &mut BTreeMap<&str, Vec
     if let Some(timeout) = flags.get("election-timeout").and_then(|value| value.parse::<u64>().ok()) {
         state(sections, "timing.election_min", &quoted(&format!("{timeout}ms")));
         state(sections, "timing.election_max", &quoted(&format!("{}ms", timeout.saturating_mul(2))));
+    }
+}
+
+/// Theirs counts a file, ours live rows; ours warns before it refuses. 0 is the default there.
+fn quota(flags: &BTreeMap<String, String>, sections: &mut BTreeMap<&str, Vec<String>>) {
+    let bytes = flags.get("quota-backend-bytes").and_then(|value| value.parse::<u64>().ok());
+    if let Some(bytes) = bytes.filter(|bytes| *bytes > 0) {
+        state(sections, "quota.hard_bytes", &bytes.to_string());
+        state(sections, "quota.soft_bytes", &(bytes / 4 * 3).to_string());
     }
 }
 
@@ -368,7 +378,7 @@ mod tests {
         assert_eq!(etcd.watch_progress_interval.as_secs(), 90);
         assert_eq!(etcd.tokens, "jwt,sign-method=HS256,priv-key=k");
         assert_eq!(etcd.tls_client_authorities.as_deref(), Some("ca.crt"));
-        assert!(text.contains("# --quota-backend-bytes 8589934592: "), "{text}");
+        assert_eq!(configuration.limits.quota_hard_bytes, 8_589_934_592);
         assert!(text.contains("# --strange 1: there is no flag"), "{text}");
     }
 

@@ -62,7 +62,7 @@ impl Maintenance for Door {
             db_size_in_use: bytes,
             is_learner: standing.role == Role::Learner,
             storage_version: API_VERSION.to_owned(),
-            db_size_quota: 0,
+            db_size_quota: signed(self.handle.limits().quota_hard_bytes),
             downgrade_info: Some(DowngradeInfo::default()),
         }))
     }
