@@ -275,3 +275,6 @@ impl Inflight {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
