@@ -8,7 +8,7 @@ mod maps;
 mod tree;
 mod watchers;
 
-/// The allocator of the program.
+/// The same for all maps, and quick, so that they show what they cost themselves.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -68,6 +68,11 @@ impl Protocol for ZooKeeper {
     fn expire(&self, _context: &Context, transaction: &mut Transaction<'_>, lease: LeaseId) {
         session::close(transaction, lease);
     }
+
+    /// Without a session nobody could delete anything; sessions end by themselves.
+    fn is_essential(&self, request: &[u8]) -> bool {
+        matches!(Request::decode(request), Ok(Request::Open { .. } | Request::Resume { .. }))
+    }
 }
 
 impl ZooKeeper {

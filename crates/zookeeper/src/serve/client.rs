@@ -14,7 +14,7 @@ use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use node::{Delivery, Failure, Mailbox, Pending, Reply, View};
+use node::{Delivery, Failure, Mailbox, Pending, Reason, Reply, View};
 use tokio::time::Instant;
 use tracing::{debug, info};
 
@@ -409,6 +409,11 @@ impl Client {
             (Stage::Reconfigured { .. }, Answer::Reconfigured(Err(Unfulfilled::Refused(code)))) => {
                 self.queued_reads -= 1;
                 self.answer(xid, self.seen, code, &[]);
+            }
+            // Decided in its turn, and nothing was changed: the connection goes on.
+            (Stage::Decided { opcode, .. }, Answer::Decided(Err(Failure::NotApplied(Reason::OverQuota { .. })))) => {
+                let refused = Decision::refused(Code::QuotaExceeded, self.seen);
+                self.tell_decision(xid, opcode, &refused).await;
             }
             (
                 _,

@@ -42,6 +42,11 @@ pub(crate) struct Member {
 
 impl Member {
     pub(crate) async fn start(options: Options) -> Member {
+        Member::limited(options, Limits::default()).await
+    }
+
+    /// The same with other limits than usual.
+    pub(crate) async fn limited(options: Options, limits: Limits) -> Member {
         let folder = TempDir::new().unwrap();
         // A port of its own for peers that will never come: bound, noted, and let go.
         let peer = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string();
@@ -55,7 +60,7 @@ impl Member {
             listen_peer: None,
             data: folder.path().to_owned(),
             timing: Timing::default(),
-            limits: Limits::default(),
+            limits,
         };
         let running = node::start(node_options, vec![Arc::new(ZooKeeper::default())]).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

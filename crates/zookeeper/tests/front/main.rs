@@ -10,5 +10,6 @@ mod identities;
 mod lists;
 mod order;
 mod reconfigure;
+mod room;
 mod sessions;
 mod words;
