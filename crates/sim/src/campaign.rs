@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn the_harvest_does_not_depend_on_the_number_of_threads() {
-        let settings = Settings { duration: Some(5_000_000_000), sabotage: None };
+        let settings = Settings { duration: Some(5_000_000_000), ..Settings::default() };
         let campaign = Campaign { from: 40, count: 4, jobs: 1, limit: None, keep_going: false, settings };
         let alone = campaign.run(&|_, _| {});
         let together = Campaign { jobs: 3, ..campaign }.run(&|_, _| {});

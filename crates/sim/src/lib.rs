@@ -17,6 +17,7 @@ pub mod check;
 pub mod clock;
 pub mod coverage;
 pub mod disk;
+pub mod drill;
 pub mod fault;
 pub mod invariants;
 pub mod model;

@@ -110,7 +110,7 @@ fn parse(arguments: &[String]) -> Result<Wishes, String> {
 /// Runs what is wished for. False if something was violated.
 fn run(wishes: Wishes) -> io::Result<bool> {
     campaign::tell_the_seed_of_a_panic(print_line);
-    let settings = Settings { duration: wishes.seconds.map(|seconds| seconds * 1_000_000_000), sabotage: None };
+    let settings = Settings { duration: wishes.seconds.map(|seconds| seconds * 1_000_000_000), ..Settings::default() };
     if wishes.trace {
         return trace(wishes.from, settings, wishes.seconds);
     }

@@ -8,6 +8,7 @@ use node::{Limits, Timing};
 
 use crate::chance::Chance;
 use crate::clock::{MICROSECOND, MILLISECOND, MINUTE, SECOND};
+use crate::drill::Drill;
 use crate::fault::Fault;
 use crate::network::Conditions;
 use crate::sabotage::Sabotage;
@@ -19,6 +20,8 @@ pub struct Settings {
     pub duration: Option<u64>,
     /// What is broken on purpose.
     pub sabotage: Option<Sabotage>,
+    /// The one blow of a world in which all else goes well.
+    pub drill: Option<Drill>,
 }
 
 /// How closely things follow each other.
@@ -63,6 +66,8 @@ pub struct Plan {
     pub limits: Limits,
     /// What is broken on purpose.
     pub sabotage: Option<Sabotage>,
+    /// The one blow of a world in which all else goes well.
+    pub drill: Option<Drill>,
 }
 
 /// What clients do.
@@ -155,6 +160,34 @@ impl Plan {
             timing: draw_timing(pace, chance),
             limits: draw_limits(pace, chance),
             sabotage: settings.sabotage,
+            drill: settings.drill,
+        }
+        .drilled()
+    }
+
+    /// The busy world that a drill is held in: much is under way at any moment, and nothing goes wrong by chance.
+    fn drilled(self) -> Plan {
+        if self.drill.is_none() {
+            return self;
+        }
+        let clients = ClientPlan {
+            count: 4,
+            pause: 25 * MILLISECOND,
+            window: 6,
+            patience: 2 * SECOND,
+            ttl: (1000, 2000),
+            ..self.clients
+        };
+        Plan {
+            pace: Pace::Dense,
+            members: 3,
+            spares: 0,
+            faults: Vec::new(),
+            duration: crate::drill::DURATION,
+            limits: Limits { request_timeout: Duration::from_secs(1), ..self.limits },
+            timing: Timing::default(),
+            clients,
+            ..self
         }
     }
 }

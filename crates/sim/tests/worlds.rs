@@ -6,7 +6,7 @@ use conclave_sim::{Invariant, Sabotage, Settings, Violation, run};
 const DURATION: u64 = 20_000_000_000;
 
 fn settings(sabotage: Option<Sabotage>) -> Settings {
-    Settings { duration: Some(DURATION), sabotage }
+    Settings { duration: Some(DURATION), sabotage, ..Settings::default() }
 }
 
 #[test]

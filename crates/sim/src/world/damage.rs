@@ -68,6 +68,17 @@ impl World {
         }
     }
 
+    /// What was wrong was written over before anybody could compare: the state is as it should be again.
+    pub(super) fn written_over(&mut self, id: NodeId) {
+        let host = &self.hosts[&id];
+        let (Some(_), Some(process)) = (host.damaged, &host.process) else { return };
+        let decided = self.witness.ledger().at(raft::Index(process.published.index));
+        if decided.is_some_and(|decided| decided.hash == process.published.state.hash()) {
+            self.coverage.count("flipped bits written over");
+            self.host(id).damaged = None;
+        }
+    }
+
     /// A damaged member that comes to lead would tell all others that they are wrong. That a follower's bit changes
     /// is what is tried here; so it ends before that.
     pub(super) fn spare_others(&mut self, id: NodeId) -> bool {
@@ -97,7 +108,7 @@ impl World {
 fn flip(member: &mut node::member::Member, bit: usize) -> bool {
     use crate::registers::RECEIPTS;
     let state = member.published().state;
-    let Some(client) = (0..64_u32).find(|client| state.get(RECEIPTS, &client.to_be_bytes()).is_some()) else {
+    let Some(client) = (0..64_u32).rev().find(|client| state.get(RECEIPTS, &client.to_be_bytes()).is_some()) else {
         return false;
     };
     member.damage(RECEIPTS, &client.to_be_bytes(), bit)

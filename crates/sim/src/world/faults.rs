@@ -11,6 +11,7 @@ use super::{Action, World};
 use crate::clock::{MILLISECOND, SECOND, VirtualClock};
 use crate::coverage::Situation;
 use crate::disk::Death;
+use crate::drill::Blow;
 use crate::fault::Fault;
 use crate::invariants::leases::{FASTEST_CLOCK, SLOWEST_CLOCK};
 use crate::network::{Conditions, Harsh, Way, pair};
@@ -471,6 +472,23 @@ impl World {
         let host = self.host(id);
         host.disk.set_room(None);
         host.disk_full = false;
+    }
+
+    /// The one blow of a drill.
+    pub(super) fn strike_leader(&mut self, blow: Blow) {
+        let Some(leader) = self.leader() else { return };
+        self.coverage.count("blows to a leader");
+        self.note("drill", || format!("{leader}: {blow:?}"));
+        match blow {
+            Blow::Killed => self.die(leader, Death::Killed, SECOND),
+            Blow::Unpowered => self.die(leader, Death::PowerLost, SECOND),
+            Blow::Paused => self.pause(leader, SECOND),
+            Blow::StepsAside => self.step_aside(),
+            Blow::Deposed => {
+                let ways = self.network.ways().into_iter().filter(|way| way.0 == leader || way.1 == leader);
+                self.block_for(ways.collect(), SECOND);
+            }
+        }
     }
 
     fn step_aside(&mut self) {

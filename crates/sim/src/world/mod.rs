@@ -33,6 +33,7 @@ use crate::chance::{Chance, mix};
 use crate::check::History;
 use crate::clock::{MILLISECOND, SECOND};
 use crate::coverage::Coverage;
+use crate::drill::Drill;
 use crate::invariants::leases::LeaseBook;
 use crate::invariants::{Invariant, Verdict, Violation, Witness, ensure, take_looks};
 use crate::network::{Due, Network, Pair, Way};
@@ -203,6 +204,12 @@ impl World {
         Ok(Report { coverage: self.coverage.clone(), digest: self.digest, simulated: self.now })
     }
 
+    /// Lets everything happen up to a moment, and tells how many steps that were.
+    pub(crate) fn steps_until(&mut self, end: u64) -> Result<u64, Violation> {
+        self.run_until(end)?;
+        Ok(self.steps)
+    }
+
     /// The present, in true nanoseconds since the beginning.
     #[must_use]
     pub fn now(&self) -> u64 {
@@ -240,6 +247,9 @@ impl World {
             self.count_step()?;
             self.digest = mix(self.digest ^ at ^ number.rotate_left(32) ^ action.kind());
             self.act(action)?;
+            if let Some(Drill { blow, .. }) = self.plan.drill.filter(|drill| drill.step == self.steps) {
+                self.strike_leader(blow);
+            }
         }
         self.now = end;
         Ok(())

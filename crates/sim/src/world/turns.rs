@@ -125,6 +125,7 @@ impl World {
         {
             process.published = published;
             self.dispatch_soon(id);
+            self.written_over(id);
         }
         if let Some(order) = effects.save_snapshot {
             self.save_snapshot(id, order);

@@ -98,7 +98,9 @@ impl World {
 
     /// Watches at some member: what comes from now on arrives in the box, what came before is read from the history.
     fn watch(&mut self, watcher: usize) -> Verdict {
-        let up: Vec<NodeId> = self.ids().into_iter().filter(|id| self.hosts[id].process.is_some()).collect();
+        // At the end only those count who belong; before, a watcher may be misled.
+        let known = if self.mood.resting { self.members() } else { self.ids() };
+        let up: Vec<NodeId> = known.into_iter().filter(|id| self.hosts[id].process.is_some()).collect();
         let this = &mut self.watchers[watcher];
         let Some(id) = this.chance.pick(&up) else { return Ok(()) };
         let host = &self.hosts[&id];
@@ -209,8 +211,10 @@ impl World {
     pub(super) fn watchers_catch_up(&mut self) -> Verdict {
         self.run_until(self.now + 2 * SECOND)?;
         let last = self.witness.ledger().reference().revision();
+        let members = self.members();
         for watcher in 0..self.watchers.len() {
-            // Twice, for the first look may only find that it has to begin anew.
+            self.watchers[watcher].connection.take_if(|connection| !members.contains(&connection.home.0));
+            // More than once, for a look may only find that it has to begin anew.
             for _ in 0..3 {
                 self.look_for_changes(watcher)?;
             }
