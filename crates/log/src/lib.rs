@@ -60,6 +60,7 @@ pub mod inspect;
 mod load;
 mod log;
 pub mod memory;
+mod mutants;
 mod options;
 mod recovery;
 pub mod replace;

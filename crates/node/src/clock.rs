@@ -1,5 +1,7 @@
 //! Time as the member sees it: handed in with every event, never read.
 
+use crate::mutants::mutated;
+
 /// The present, read once per turn by the shell (or made up by the simulator).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Now {
@@ -32,7 +34,7 @@ impl AwakeClock {
     pub(crate) fn advance(&mut self, now: Now) -> u64 {
         let elapsed = now.nanoseconds.saturating_sub(self.last);
         self.last = self.last.max(now.nanoseconds);
-        self.awake += elapsed.min(Self::STEP);
+        self.awake += if mutated("sleepers-expire-leases") { elapsed } else { elapsed.min(Self::STEP) };
         self.awake
     }
 

@@ -11,6 +11,7 @@ use tokio::sync::{Notify, watch};
 pub use state::interest::Interest;
 
 use crate::handle::{Shared, View};
+use crate::mutants::mutated;
 
 /// What arrives in a [`Mailbox`].
 #[derive(Clone, Debug)]
@@ -103,7 +104,8 @@ impl Hub {
         if view.revision() < from {
             return;
         }
-        match view.changes(from) {
+        let first = if mutated("watchers-hear-the-newest-only") { view.revision() } else { from };
+        match view.changes(first) {
             Ok(changes) => {
                 let mut revision = from;
                 let mut due: BTreeMap<u64, Vec<(u64, Change)>> = BTreeMap::new();

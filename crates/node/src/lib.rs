@@ -31,6 +31,7 @@ mod hub;
 mod inspect;
 pub mod member;
 mod message;
+mod mutants;
 mod options;
 mod protocol;
 mod record;

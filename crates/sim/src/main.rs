@@ -1,5 +1,7 @@
 //! Runs simulations: many seeds, or one with a trace. It knows no more of a world than how to begin it.
 
+mod mutants;
+
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -20,6 +22,7 @@ Simulates a whole ensemble, deterministically, under faults, and checks it after
   --trace            write down everything that happens (with --seed)
   --simulate S       let the faults of each seed last S simulated seconds, close together (default: drawn from the
                      seed, from half a minute of bustle to an hour and a half of everyday life)
+  --mutants          in a build with known bugs in it (RUSTFLAGS='--cfg mutants'): who notices each
   --list             print every kind of fault and every invariant, and end
 
 Prints what was covered, and at last one line that begins with \"summary\", for programs. Exits with 1 if something was
@@ -51,6 +54,8 @@ fn main() -> ExitCode {
         say(HELP).map(|()| true)
     } else if has("--list") {
         say(&Coverage::list()).map(|()| true)
+    } else if has("--mutants") {
+        mutants::run(say)
     } else {
         parse(&arguments).map_err(io::Error::other).and_then(run)
     };

@@ -8,6 +8,7 @@ use raft::NodeId;
 use super::{Answer, RequestTag};
 use crate::clock::MILLISECOND;
 use crate::message::{Decline, Outcome, Question};
+use crate::mutants::mutated;
 use crate::{Failure, Reason, StreamId};
 
 /// Questions under way and answers that wait for their entry to be applied here.
@@ -343,7 +344,7 @@ impl Asking {
     }
 
     fn rest(&mut self, index: u64, applied: u64, asked: &Asked, answer: &Result<Answer, Failure>) {
-        if index <= applied {
+        if index <= applied || mutated("answer-before-applying") {
             self.answers.extend(asked.tags.iter().map(|&tag| (tag, answer.clone())));
         } else {
             let resting = |&tag| Resting { tag, answer: answer.clone(), deadline: asked.deadline };

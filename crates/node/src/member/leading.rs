@@ -14,6 +14,7 @@ use super::leases::Deadlines;
 use super::quota::{self, OverQuota};
 use crate::clock::{MILLISECOND, Now};
 use crate::message::{Decline, Outcome};
+use crate::mutants::mutated;
 use crate::{Batch, Context, Limits, Protocol, ProtocolId};
 
 /// What a leader holds besides the log.
@@ -148,7 +149,7 @@ impl Leading {
         let mut in_flight_bytes = 0;
         for (index, batch) in tail {
             let bytes = batch.as_ref().map_or(0, |batch| batch.bytes().len());
-            if let Some(batch) = batch {
+            if let Some(batch) = batch.filter(|_| !mutated("leader-forgets-its-tail")) {
                 super::apply_batch(&mut working, &batch).map_err(|why| format!("entry {}: {why}", index.0))?;
             }
             in_flight_bytes += bytes;
@@ -364,7 +365,10 @@ impl Leading {
         // be declined, and asked again, when a later one of its stream is done.
         let waiting = self.barriers.values_mut().flat_map(|barrier| barrier.verdicts.drain(..));
         let verdicts = waiting.chain(self.turn.verdicts.drain(..));
-        let told = verdicts.map(|verdict| verdict.resting_on(index)).collect();
+        let mut told: Vec<Told> = verdicts.map(|verdict| verdict.resting_on(index)).collect();
+        if mutated("answer-before-commit") {
+            self.declined.append(&mut told);
+        }
         self.turn.bytes = 0;
         self.in_flight_bytes += bytes;
         self.in_flight.push_back(InFlight { index, state: self.working.clone(), told, bytes });
