@@ -24,7 +24,7 @@ pub(super) fn send(view: &View, header: &ResponseHeader, responses: &Sender<Resu
     let mut remaining_bytes = state_bytes + padding;
     let response = |blob: Bytes, remaining_bytes: u64| {
         let version = API_VERSION.to_owned();
-        Ok(SnapshotResponse { header: Some(header.clone()), remaining_bytes, blob, version })
+        Ok(SnapshotResponse { header: Some(*header), remaining_bytes, blob, version })
     };
     for blob in view.snapshot().chain((padding > 0).then_some(zeros)) {
         checksum.update(&blob);
