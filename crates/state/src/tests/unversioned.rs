@@ -44,7 +44,7 @@ fn it_makes_no_difference_when_the_transaction_claims_its_revision() {
     leader.check();
     follower.check();
 
-    let restored = State::restore(&SPECS, &leader.snapshot().collect::<Vec<_>>()).unwrap();
+    let restored = State::restore(&SPECS, leader.snapshot().collect::<Vec<_>>()).unwrap();
     assert_eq!(restored.hash(), leader.hash());
     assert_eq!(restored.count(SETTINGS, Bound::Unbounded, Bound::Unbounded), 2);
 }
