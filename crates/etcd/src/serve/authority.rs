@@ -7,7 +7,10 @@
 //! ends keep, so a field must stay as long as it was, in plain text and in Huffman's code alike. It knows just as much of
 //! HTTP/2 as is needed to find that one field. A field that is torn between two reads is left as it is.
 
-#![expect(clippy::unusual_byte_groupings, reason = "the bits of a Huffman code are grouped by the letters they stand for")]
+#![expect(
+    clippy::unusual_byte_groupings,
+    reason = "the bits of a Huffman code are grouped by the letters they stand for"
+)]
 
 /// What an HTTP/2 client says first.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
