@@ -135,6 +135,8 @@ struct Reading {
     damaged: bool,
     /// The last segment ended as the last one of a sound log does.
     ended: bool,
+    /// The last segment says that another follows.
+    sealed: bool,
     /// The last mark that was found, if it stands behind all records: its sequence and its note.
     mark: Option<(u64, Vec<u8>)>,
     /// The highest sequence that anything says was durable.
@@ -181,6 +183,7 @@ impl Reading {
         }
         self.due = Some((generation + 1, outline.next, outline.chain));
         self.ended = false;
+        self.sealed = outline.stop == Stop::Sealed;
         self.mark = None;
         match outline.stop {
             Stop::Sealed => {}
@@ -261,7 +264,8 @@ impl Reading {
     fn finish(mut self, room: u64) -> Salvage {
         let place = self.choose_place(room);
         let marked = self.mark.take().filter(|(sequence, _)| *sequence >= self.durable);
-        let shown = !self.gap_at_end && self.durable <= self.highest_sequence;
+        // A segment that says that another follows, and none does: whatever stood there is gone.
+        let shown = !self.gap_at_end && !self.sealed && self.durable <= self.highest_sequence;
         let end = match marked {
             _ if shown => End::Read,
             Some((_, note)) if !note.is_empty() => End::Noted(note.into()),
@@ -400,14 +404,15 @@ fn mark(header: &SegmentHeader, last: u64, chain: u32, note: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Removes the segments that are not part of the log any more, the newest first, so that what is left is always
-/// found to be damaged.
+/// Removes the segments that are not part of the log any more, one by one and the oldest first, so that as long as any
+/// is left the newest is, and with it what is known of the damaged log's end.
 fn drop_others<S: Storage>(disk: &mut Disk<S>, oldest: u64, newest: u64) -> Result<(), Failure> {
     let mut others: Vec<u64> = disk.list()?.iter().filter_map(|name| generation_of(name)).collect();
     others.retain(|generation| !(oldest..=newest).contains(generation));
     others.sort_unstable();
-    for &generation in others.iter().rev() {
+    for &generation in &others {
         disk.remove(&segment_name(generation))?;
+        disk.sync_folder()?;
     }
-    if others.is_empty() { Ok(()) } else { disk.sync_folder() }
+    Ok(())
 }
