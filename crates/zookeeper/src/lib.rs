@@ -16,6 +16,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that unwraps nothing has failed"))]
 
 mod identity;
+mod keeper;
 mod members;
 mod options;
 mod path;

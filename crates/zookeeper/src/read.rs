@@ -5,9 +5,12 @@ use bytes::Bytes;
 use state::{LeaseId, State};
 
 use crate::identity;
+use crate::keeper;
 use crate::path;
 use crate::tables::{AccessList, NODES, Node, Tree};
-use crate::wire::{Access, Code, Identity, MultiReply, OpCode, Operation, Operations, Reader, Writer, permission};
+use crate::wire::{
+    Access, Code, Filter, Identity, MultiReply, OpCode, Operation, Operations, Reader, Stat, Writer, permission,
+};
 
 /// Reads one state on behalf of one client.
 #[derive(Clone, Copy)]
@@ -23,9 +26,12 @@ impl<'a> Desk<'a> {
         if path.contains('\0') {
             return Err(Code::BadArguments);
         }
-        let node = self.tree().node(path).ok_or(Code::NoNode)?;
         let mut reply = Writer::new();
-        self.tree().stat(path, &node).write(&mut reply);
+        match (self.tree().node(path), keeper::announcement(path)) {
+            (Some(node), _) => self.tree().stat(path, &node).write(&mut reply),
+            (None, Some(data)) => stat_of(data).write(&mut reply),
+            (None, None) => return Err(Code::NoNode),
+        }
         Ok(reply.finish())
     }
 
@@ -47,6 +53,24 @@ impl<'a> Desk<'a> {
     pub(crate) fn children_with_stat(self, path: &str) -> Result<Bytes, Code> {
         let mut reply = Writer::new();
         let node = self.write_children(path, &mut reply)?;
+        self.tree().stat(path, &node).write(&mut reply);
+        Ok(reply.finish())
+    }
+
+    /// filteredList: names of the wanted children, and the node's numbers.
+    pub(crate) fn filtered(self, path: &str, filter: Filter) -> Result<Bytes, Code> {
+        let node = self.node(path, permission::READ)?;
+        let (mut names, mut count) = (Writer::new(), 0);
+        let mut rows = self.state.prefix(NODES, &path::children_prefix(path::canonical(path)));
+        while let Some((key, row)) = rows.next() {
+            let is_ephemeral = row.lease() != LeaseId::NONE;
+            if filter == Filter::All || is_ephemeral == (filter == Filter::Ephemeral) {
+                names.buffer(Some(path::name_in_key(key)));
+                count += 1;
+            }
+        }
+        let mut reply = Writer::new();
+        reply.length(count).raw(&names.finish());
         self.tree().stat(path, &node).write(&mut reply);
         Ok(reply.finish())
     }
@@ -117,6 +141,10 @@ impl<'a> Desk<'a> {
     }
 
     fn write_data(self, path: &str, reply: &mut Writer) -> Result<(), Code> {
+        if let (None, Some(data)) = (self.tree().node(path), keeper::announcement(path)) {
+            stat_of(data).write(reply.buffer(Some(data)));
+            return Ok(());
+        }
         let node = self.node(path, permission::READ)?;
         reply.buffer(self.tree().data(path, &node).as_deref());
         self.tree().stat(path, &node).write(reply);
@@ -157,4 +185,9 @@ impl<'a> Desk<'a> {
         let (from, to) = (std::ops::Bound::Included(prefix), std::ops::Bound::Excluded(&end[..]));
         self.state.count(NODES, from, to)
     }
+}
+
+/// The numbers of a node that is no row: there since the beginning, and never changed.
+fn stat_of(data: &[u8]) -> Stat {
+    Stat { data_length: i32::try_from(data.len()).unwrap_or(i32::MAX), ..Stat::default() }
 }

@@ -254,6 +254,16 @@ impl<'a> Tree<'a> {
         self.children_row(path).map(|row| Children::parse(row.value())).unwrap_or_default()
     }
 
+    /// The paths of a node's children, in order.
+    pub(crate) fn child_paths(self, path: &str) -> Vec<String> {
+        let mut rows = self.0.prefix(NODES, &path::children_prefix(path::canonical(path)));
+        let mut paths = Vec::new();
+        while let Some((key, _)) = rows.next() {
+            paths.push(path::from_node_key(key));
+        }
+        paths
+    }
+
     /// A node's access list, `None` if everybody may do anything to it.
     pub(crate) fn access(self, path: &str) -> Option<AccessList> {
         self.0.get(ACCESS, path::canonical(path).as_bytes()).map(|row| AccessList::parse(row.value()))

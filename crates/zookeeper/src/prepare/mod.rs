@@ -8,6 +8,7 @@ mod access;
 mod change;
 mod create;
 mod envelope;
+mod keeper;
 mod multi;
 mod quota;
 mod session;
@@ -137,6 +138,12 @@ impl Pen<'_, '_> {
                     created.stat.write(&mut reply);
                 }
             }
+            OpCode::CreateIfNotExists => {
+                let request = crate::wire::CreateRequest::read(opcode, &mut reader)?;
+                reply.string(&self.create_if_not_exists(opcode, &request)?);
+            }
+            OpCode::CheckNotExists => self.check_not_exists(&PathWithNumber::read(&mut reader)?)?,
+            OpCode::RemoveRecursive => self.remove_recursive(&PathWithNumber::read(&mut reader)?)?,
             OpCode::Delete => self.delete(&PathWithNumber::read(&mut reader)?)?,
             OpCode::SetData => self.set_data(&SetDataRequest::read(&mut reader)?)?.write(&mut reply),
             OpCode::SetAcl => self.set_access(&SetAccessRequest::read(&mut reader)?)?.write(&mut reply),

@@ -29,6 +29,19 @@ impl Pen<'_, '_> {
 
     fn perform(&mut self, operation: &Operation<'_>, reply: &mut MultiReply) -> Result<(), Failure> {
         match operation {
+            Operation::Create(opcode @ OpCode::CreateIfNotExists, request) => {
+                let (kind, _) = kind_of_create(*opcode, request)?;
+                let path = self.create_if_not_exists(kind, request)?;
+                reply.result(*opcode).string(&path);
+            }
+            Operation::CheckNotExists(request) => {
+                self.check_not_exists(request)?;
+                reply.result(OpCode::CheckNotExists);
+            }
+            Operation::RemoveRecursive(request) => {
+                self.remove_recursive(request)?;
+                reply.result(OpCode::RemoveRecursive);
+            }
             Operation::Create(opcode, request) => {
                 let (kind, ttl_milliseconds) = kind_of_create(*opcode, request)?;
                 let created = self.create(kind, &CreateRequest { ttl_milliseconds, ..request.clone() })?;

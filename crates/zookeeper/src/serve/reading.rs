@@ -12,7 +12,7 @@ use crate::identity;
 use crate::read::Desk;
 use crate::tables::zxid;
 use crate::watch::Mark;
-use crate::wire::{Code, Identity, OpCode, PathWithWatch, Reader, Writer};
+use crate::wire::{Code, Filter, FilteredListRequest, Identity, Malformed, OpCode, PathWithWatch, Reader, Writer};
 
 /// How to read a node.
 type ReadNode = fn(Desk<'_>, &str) -> Result<Bytes, Code>;
@@ -24,15 +24,12 @@ impl Client {
             OpCode::SetWatches | OpCode::SetWatches2 => return self.set_watches(xid, opcode, body).await,
             OpCode::AddWatch => return self.add_watch(xid, body).await,
             OpCode::CheckWatches | OpCode::RemoveWatches => return self.change_watches(xid, opcode, body).await,
-            OpCode::Exists | OpCode::GetData | OpCode::GetChildren | OpCode::GetChildren2 => {
-                match PathWithWatch::read(&mut Reader::new(body)) {
-                    Ok(request) if request.watch => {
-                        return self.read_and_watch(xid, opcode, &request.path, identities).await;
-                    }
-                    _ => {}
-                }
-            }
             _ => {}
+        }
+        if let Some(Ok(reading)) = Reading::of(opcode, body)
+            && reading.watch
+        {
+            return self.read_and_watch(xid, opcode, &reading, identities).await;
         }
         let view = self.front.handle.view();
         let read = match opcode {
@@ -57,16 +54,17 @@ impl Client {
             }
             OpCode::WhoAmI => Ok(who_am_i(identities)),
             _ => {
-                let (_, read) = reading_of(opcode).ok_or(Code::Unimplemented)?;
-                read(desk, &PathWithWatch::read(&mut reader)?.path)
+                let Reading { path, read, .. } = Reading::of(opcode, body).ok_or(Code::Unimplemented)??;
+                read(desk, &path)
             }
         }
     }
 
     /// A read that leaves a watch. How that is done without missing or doubling an event is told in
     /// [`crate::watch`].
-    async fn read_and_watch(&mut self, xid: i32, opcode: OpCode, path: &str, identities: &[Identity]) {
-        let (mark, read) = reading_of(opcode).expect("only reads of a node leave watches");
+    async fn read_and_watch(&mut self, xid: i32, opcode: OpCode, reading: &Reading<'_>, identities: &[Identity]) {
+        let Reading { path, mark, read, .. } = reading;
+        let (path, mark) = (path.as_ref(), *mark);
         let orders = self.watches().reserve(path, mark);
         self.carry_out(orders);
         let view = self.front.handle.view();
@@ -90,7 +88,8 @@ impl Client {
     fn require_size(&self, opcode: OpCode, about: &[u8], reply: Bytes) -> Result<Bytes, Code> {
         let options = &self.front.options;
         let limit = options.list_bytes.unwrap_or(options.packet_limit);
-        let lists = [OpCode::GetChildren, OpCode::GetChildren2, OpCode::GetEphemerals, OpCode::MultiRead];
+        let lists =
+            [OpCode::GetChildren, OpCode::GetChildren2, OpCode::FilteredList, OpCode::GetEphemerals, OpCode::MultiRead];
         if reply.len() <= limit || !lists.contains(&opcode) {
             return Ok(reply);
         }
@@ -104,15 +103,48 @@ impl Client {
 /// Bytes of a request that a log line shows.
 const SHOWN_BYTES: usize = 200;
 
-/// How an operation reads a node, and which mark it can leave there.
-fn reading_of(opcode: OpCode) -> Option<(Mark, ReadNode)> {
-    Some(match opcode {
-        OpCode::Exists => (Mark::Data, |desk, path| desk.exists(path)),
-        OpCode::GetData => (Mark::Data, |desk, path| desk.data(path)),
-        OpCode::GetChildren => (Mark::Children, |desk, path| desk.children(path)),
-        OpCode::GetChildren2 => (Mark::Children, |desk, path| desk.children_with_stat(path)),
-        _ => return None,
-    })
+/// A request that reads a node.
+struct Reading<'a> {
+    path: Cow<'a, str>,
+    /// Whether the client wants to hear of the next change.
+    watch: bool,
+    /// What is left at the node then.
+    mark: Mark,
+    read: ReadNode,
+}
+
+impl<'a> Reading<'a> {
+    /// `None` for the other operations.
+    fn of(opcode: OpCode, body: &'a [u8]) -> Option<Result<Reading<'a>, Malformed>> {
+        let mut reader = Reader::new(body);
+        let (mark, read): (Mark, ReadNode) = match opcode {
+            OpCode::Exists => (Mark::Data, |desk, path| desk.exists(path)),
+            OpCode::GetData => (Mark::Data, |desk, path| desk.data(path)),
+            OpCode::GetChildren => (Mark::Children, |desk, path| desk.children(path)),
+            OpCode::GetChildren2 => (Mark::Children, |desk, path| desk.children_with_stat(path)),
+            OpCode::FilteredList => {
+                return Some(FilteredListRequest::read(&mut reader).map(
+                    |FilteredListRequest { path, watch, filter }| Reading {
+                        path,
+                        watch,
+                        mark: Mark::Children,
+                        read: filtered_by(filter),
+                    },
+                ));
+            }
+            _ => return None,
+        };
+        let request = PathWithWatch::read(&mut reader);
+        Some(request.map(|PathWithWatch { path, watch }| Reading { path, watch, mark, read }))
+    }
+}
+
+fn filtered_by(filter: Filter) -> ReadNode {
+    match filter {
+        Filter::All => |desk, path| desk.filtered(path, Filter::All),
+        Filter::Persistent => |desk, path| desk.filtered(path, Filter::Persistent),
+        Filter::Ephemeral => |desk, path| desk.filtered(path, Filter::Ephemeral),
+    }
 }
 
 /// Who the client is to this server: schemes and names, no hashes.

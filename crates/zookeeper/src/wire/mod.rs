@@ -26,8 +26,8 @@ pub(crate) use jute::{Malformed, Reader, Writer};
 pub(crate) use multi::{MultiReply, Operation, Operations};
 pub(crate) use opcode::OpCode;
 pub(crate) use records::{
-    AuthRequest, CreateRequest, Mode, PathWithNumber, PathWithWatch, RequestHeader, SetAccessRequest, SetDataRequest,
-    SetWatchesRequest,
+    AuthRequest, CreateRequest, Filter, FilteredListRequest, Mode, PathWithNumber, PathWithWatch, RequestHeader,
+    SetAccessRequest, SetDataRequest, SetWatchesRequest,
 };
 pub(crate) use reply::{Event, EventKind, ReplyHeader, write_connect, write_event, write_reply, xid};
 pub(crate) use stat::Stat;

@@ -9,11 +9,13 @@ use super::{
 /// One operation of a multi or multiRead.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Operation<'a> {
-    /// Any of the four creating opcodes.
+    /// Any of the five creating opcodes.
     Create(OpCode, CreateRequest<'a>),
     Delete(PathWithNumber<'a>),
     SetData(SetDataRequest<'a>),
     Check(PathWithNumber<'a>),
+    CheckNotExists(PathWithNumber<'a>),
+    RemoveRecursive(PathWithNumber<'a>),
     GetData(Cow<'a, str>),
     GetChildren(Cow<'a, str>),
 }
@@ -26,12 +28,16 @@ impl<'a> Operation<'a> {
     fn read(number: i32, reader: &mut Reader<'a>) -> Result<Operation<'a>, Malformed> {
         let opcode = OpCode::from_number(number).ok_or(Malformed::Misplaced)?;
         Ok(match opcode {
-            OpCode::Create | OpCode::Create2 | OpCode::CreateContainer | OpCode::CreateTtl => {
-                Operation::Create(opcode, CreateRequest::read(opcode, reader)?)
-            }
+            OpCode::Create
+            | OpCode::Create2
+            | OpCode::CreateContainer
+            | OpCode::CreateTtl
+            | OpCode::CreateIfNotExists => Operation::Create(opcode, CreateRequest::read(opcode, reader)?),
             OpCode::Delete => Operation::Delete(PathWithNumber::read(reader)?),
             OpCode::SetData => Operation::SetData(SetDataRequest::read(reader)?),
             OpCode::Check => Operation::Check(PathWithNumber::read(reader)?),
+            OpCode::CheckNotExists => Operation::CheckNotExists(PathWithNumber::read(reader)?),
+            OpCode::RemoveRecursive => Operation::RemoveRecursive(PathWithNumber::read(reader)?),
             // Watches cannot be left in a multiRead: the flag is there but without meaning.
             OpCode::GetData => Operation::GetData(PathWithWatch::read(reader)?.path),
             OpCode::GetChildren => Operation::GetChildren(PathWithWatch::read(reader)?.path),
@@ -77,7 +83,7 @@ impl MultiReply {
         MultiReply::default()
     }
 
-    /// A result with its record, which the caller writes: none for delete and check.
+    /// A result with its record, which the caller writes: none for what only deletes or checks.
     pub(crate) fn result(&mut self, opcode: OpCode) -> &mut Writer {
         self.header(opcode.number(), false, 0);
         &mut self.writer

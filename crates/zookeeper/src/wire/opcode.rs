@@ -1,4 +1,5 @@
-//! The table of operations. It knows numbers, and which part of the server an operation concerns.
+//! The table of operations: ZooKeeper's, and from 500 on those that ClickHouse Keeper added. It knows numbers, and
+//! which part of the server an operation concerns.
 
 /// What a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -33,12 +34,16 @@ pub(crate) enum OpCode {
     SetWatches2 = 105,
     AddWatch = 106,
     WhoAmI = 107,
+    FilteredList = 500,
+    CheckNotExists = 501,
+    CreateIfNotExists = 502,
+    RemoveRecursive = 503,
     CloseSession = -11,
 }
 
 impl OpCode {
     /// Every operation there is.
-    pub(crate) const ALL: [OpCode; 30] = [
+    pub(crate) const ALL: [OpCode; 34] = [
         OpCode::Create,
         OpCode::Delete,
         OpCode::Exists,
@@ -68,6 +73,10 @@ impl OpCode {
         OpCode::SetWatches2,
         OpCode::AddWatch,
         OpCode::WhoAmI,
+        OpCode::FilteredList,
+        OpCode::CheckNotExists,
+        OpCode::CreateIfNotExists,
+        OpCode::RemoveRecursive,
         OpCode::CloseSession,
     ];
 
@@ -96,6 +105,9 @@ impl OpCode {
                 | OpCode::Check
                 | OpCode::Multi
                 | OpCode::Reconfig
+                | OpCode::CheckNotExists
+                | OpCode::CreateIfNotExists
+                | OpCode::RemoveRecursive
                 | OpCode::CloseSession
         )
     }

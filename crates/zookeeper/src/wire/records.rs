@@ -22,7 +22,7 @@ impl RequestHeader {
     }
 }
 
-/// create, create2, createContainer, createTTL.
+/// create, create2, createContainer, createTTL, createIfNotExists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CreateRequest<'a> {
     pub(crate) path: Cow<'a, str>,
@@ -105,7 +105,7 @@ impl<'a> SetAccessRequest<'a> {
     }
 }
 
-/// A path and a number: a version (delete, check), a kind of watch (checkWatches, removeWatches) or a mode (addWatch).
+/// A path and a number: a version (delete, check, checkNotExists), a limit (removeRecursive), a kind of watch (checkWatches, removeWatches) or a mode (addWatch).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PathWithNumber<'a> {
     pub(crate) path: Cow<'a, str>,
@@ -129,6 +129,37 @@ pub(crate) struct PathWithWatch<'a> {
 impl<'a> PathWithWatch<'a> {
     pub(crate) fn read(reader: &mut Reader<'a>) -> Result<PathWithWatch<'a>, Malformed> {
         Ok(PathWithWatch { path: reader.string()?, watch: reader.boolean()? })
+    }
+}
+
+/// Which children a filteredList asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Filter {
+    All,
+    Persistent,
+    Ephemeral,
+}
+
+/// filteredList: getChildren2, and which children are wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FilteredListRequest<'a> {
+    pub(crate) path: Cow<'a, str>,
+    /// Whether the client wants to hear of the next change.
+    pub(crate) watch: bool,
+    pub(crate) filter: Filter,
+}
+
+impl<'a> FilteredListRequest<'a> {
+    pub(crate) fn read(reader: &mut Reader<'a>) -> Result<FilteredListRequest<'a>, Malformed> {
+        let PathWithWatch { path, watch } = PathWithWatch::read(reader)?;
+        // Keeper takes a record that ends here for one that wants everything.
+        let filter = match if reader.rest().is_empty() { 0 } else { reader.int()? } {
+            0 => Filter::All,
+            1 => Filter::Persistent,
+            2 => Filter::Ephemeral,
+            _ => return Err(Malformed::Misplaced),
+        };
+        Ok(FilteredListRequest { path, watch, filter })
     }
 }
 

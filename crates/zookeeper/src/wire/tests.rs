@@ -140,7 +140,7 @@ fn every_opcode_has_its_own_number() {
     for opcode in OpCode::ALL {
         assert_eq!(OpCode::from_number(opcode.number()), Some(opcode));
     }
-    for unknown in [0, -1, -10, 10, 23, 99, 108, 500] {
+    for unknown in [0, -1, -10, 10, 23, 99, 108, 499, 504] {
         assert_eq!(OpCode::from_number(unknown), None);
     }
 }
@@ -177,6 +177,7 @@ pub(super) fn read_all(input: &[u8]) {
     let _ = ConnectRequest::read(&mut reader());
     let _ = AuthRequest::read(&mut reader());
     let _ = PathWithWatch::read(&mut reader());
+    let _ = FilteredListRequest::read(&mut reader());
     let _ = PathWithNumber::read(&mut reader());
     let _ = SetDataRequest::read(&mut reader());
     let _ = SetAccessRequest::read(&mut reader());
@@ -234,5 +235,23 @@ proptest! {
             }
         }
         prop_assert_eq!(received, bodies);
+    }
+}
+
+#[test]
+fn a_filtered_list_says_which_children_it_wants() {
+    // The path /a, a watch, and the kind.
+    let request = |kind: &str| bytes(&format!("000000022f6101{kind}"));
+    for (kind, filter) in [
+        ("", Filter::All),
+        ("00000000", Filter::All),
+        ("00000001", Filter::Persistent),
+        ("00000002", Filter::Ephemeral),
+    ] {
+        let expected = FilteredListRequest { path: "/a".into(), watch: true, filter };
+        assert_eq!(FilteredListRequest::read(&mut Reader::new(&request(kind))), Ok(expected), "{kind}");
+    }
+    for malformed in ["00000003", "ffffffff", "0000"] {
+        assert!(FilteredListRequest::read(&mut Reader::new(&request(malformed))).is_err(), "{malformed}");
     }
 }

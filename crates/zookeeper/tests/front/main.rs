@@ -7,6 +7,7 @@ mod client;
 mod encrypted;
 mod garbage;
 mod identities;
+mod keeper;
 mod lists;
 mod order;
 mod reconfigure;

@@ -2,6 +2,7 @@
 
 mod bench;
 mod golden;
+mod keeper;
 mod quotas;
 mod random;
 mod sessions;

@@ -16,11 +16,39 @@ enum Step {
 
 #[derive(Clone, Debug)]
 enum Op {
-    Create { path: String, flags: i32 },
-    Delete { path: String, version: i32 },
-    Set { path: String, version: i32 },
-    Check { path: String, version: i32 },
-    Protect { path: String, permissions: i32 },
+    Create {
+        path: String,
+        flags: i32,
+    },
+    Delete {
+        path: String,
+        version: i32,
+    },
+    Set {
+        path: String,
+        version: i32,
+    },
+    Check {
+        path: String,
+        version: i32,
+    },
+    Protect {
+        path: String,
+        permissions: i32,
+    },
+    /// Keeper's.
+    Ensure {
+        path: String,
+        flags: i32,
+    },
+    Miss {
+        path: String,
+        version: i32,
+    },
+    RemoveTree {
+        path: String,
+        limit: i32,
+    },
 }
 
 impl Op {
@@ -31,6 +59,9 @@ impl Op {
             Op::Delete { path, version } => (OpCode::Delete, path_and_number(path, *version)),
             Op::Set { path, version } => (OpCode::SetData, set_data(path, b"x", *version)),
             Op::Check { path, version } => (OpCode::Check, path_and_number(path, *version)),
+            Op::Ensure { path, flags } => (OpCode::CreateIfNotExists, create(path, *flags)),
+            Op::Miss { path, version } => (OpCode::CheckNotExists, path_and_number(path, *version)),
+            Op::RemoveTree { path, limit } => (OpCode::RemoveRecursive, path_and_number(path, *limit)),
             Op::Protect { path, permissions } => (OpCode::SetAcl, set_access(path, &[Access::world(*permissions)], -1)),
         }
     }
@@ -51,6 +82,9 @@ fn op() -> impl Strategy<Value = Op> {
         3 => (path(), version()).prop_map(|(path, version)| Op::Delete { path, version }),
         2 => (path(), version()).prop_map(|(path, version)| Op::Set { path, version }),
         1 => (path(), version()).prop_map(|(path, version)| Op::Check { path, version }),
+        2 => (path(), 0_i32..4).prop_map(|(path, flags)| Op::Ensure { path, flags }),
+        1 => (path(), version()).prop_map(|(path, version)| Op::Miss { path, version }),
+        1 => (path(), 0_i32..6).prop_map(|(path, limit)| Op::RemoveTree { path, limit }),
         1 => (path(), prop_oneof![Just(permission::ALL), Just(permission::READ | permission::ADMIN)])
             .prop_map(|(path, permissions)| Op::Protect { path, permissions }),
     ]
