@@ -4,7 +4,7 @@
 //! Two memberships matter. The *newest* in the log decides who is spoken to, for it is in force as soon as it is
 //! appended; the *applied* one is what clients are shown, for it is certain. It may not know sockets.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use raft::{Committed, Input, Membership, NodeId, Raft, Refusal, Tag};
@@ -21,6 +21,9 @@ const FAREWELL_HEARTBEATS: u64 = 2;
 /// How often a member whose addresses are not as the ensemble knows them says so, in nanoseconds.
 const INTRODUCE_EVERY: u64 = 1_000 * crate::clock::MILLISECOND;
 
+/// So many changes wait for the one that is under way; whoever asks for more is refused.
+const CHANGES_WAITING_MAX: usize = 64;
+
 /// What a member knows of who belongs.
 ///
 /// Invariant: `members` is what `applied` says, and `roster` what `newest` says.
@@ -33,6 +36,9 @@ pub(super) struct Belonging {
     untold: bool,
     /// Whoever asked this leader for something that is under way in the core, by its tag.
     asked: BTreeMap<Tag, Wish>,
+    /// Changes that were asked of this leader while another one was under way, in order. The core makes one at a time,
+    /// and some nobody asked for: the ensemble is founded, members tell their addresses.
+    waiting: VecDeque<(Asker, Change)>,
     /// An entry of the term in which this member leads is committed.
     settled: bool,
     /// When a leader tries to found the ensemble next, in nanoseconds.
@@ -61,6 +67,7 @@ impl Belonging {
             applied,
             untold: true,
             asked: BTreeMap::new(),
+            waiting: VecDeque::new(),
             settled: false,
             found_at: 0,
             introduce_at: Some(0),
@@ -86,22 +93,41 @@ impl Belonging {
     /// This member leads no more: whoever asked it asks the next leader, or hears that the outcome is unknown.
     pub(super) fn reign_ended(&mut self) {
         self.asked.clear();
+        self.waiting.clear();
         self.settled = false;
     }
 }
 
 impl Member {
     /// Somebody asks this leader for another membership.
-    pub(super) fn change_members(&mut self, now: Now, asker: Asker, change: &Change) {
+    pub(super) fn change_members(&mut self, now: Now, asker: Asker, change: Change) {
+        if self.is_changing_members() && self.belonging.waiting.len() < CHANGES_WAITING_MAX {
+            self.belonging.waiting.push_back((asker, change));
+            return;
+        }
         let learners_max = self.options.limits.learners;
         let circumstances = Circumstances { learners_max, unix_milliseconds: now.unix_milliseconds };
-        match target(self.raft.membership(), change, circumstances) {
+        match target(self.raft.membership(), &change, circumstances) {
             Ok((membership, about)) => {
                 let tag = self.new_tag();
                 self.belonging.asked.insert(tag, Wish { asker, about: Some(about) });
                 self.raft.step(Input::Reconfigure(tag, membership));
             }
             Err(refused) => self.tell_from(now, vec![(asker, Outcome::Refused(refused))]),
+        }
+    }
+
+    /// Whether a change of the membership is not through yet.
+    fn is_changing_members(&self) -> bool {
+        let newest = self.raft.membership();
+        newest.is_joint() || *newest != self.belonging.applied
+    }
+
+    /// The next change in line, once the one before it is through.
+    pub(super) fn go_on_changing_members(&mut self, now: Now) {
+        while !self.belonging.waiting.is_empty() && !self.is_changing_members() {
+            let Some((asker, change)) = self.belonging.waiting.pop_front() else { return };
+            self.change_members(now, asker, change);
         }
     }
 

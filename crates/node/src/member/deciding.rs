@@ -25,6 +25,7 @@ impl Member {
     /// Decides what waits for this leader, as far as one turn should.
     pub(super) fn lead(&mut self, now: Now) {
         self.found_ensemble(now);
+        self.go_on_changing_members(now);
         for round in 0.. {
             // What is decided while leadership is handed over would not be taken: it waits, in order.
             if self.raft.accepts_proposals() {

@@ -45,7 +45,7 @@ impl Member {
             Question::Decide { protocol, request } => leading.request(asker, protocol, request, now, patience),
             Question::Barrier => leading.ask_read(asker),
             Question::Lease { lease, renew } => leading.ask_lease(asker, lease, renew, self.clock.awake()),
-            Question::Change(change) => self.change_members(now, asker, &change),
+            Question::Change(change) => self.change_members(now, asker, change),
             Question::Lead { to } => self.hand_over(asker, to),
         }
     }

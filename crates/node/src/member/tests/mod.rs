@@ -4,6 +4,7 @@
 mod healing;
 mod history;
 mod keepalives;
+mod membership;
 mod quota;
 
 use std::collections::BTreeMap;
