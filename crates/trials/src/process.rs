@@ -147,6 +147,14 @@ impl Process {
         Ok((status, rest))
     }
 
+    /// Whether it ends within a time.
+    ///
+    /// # Errors
+    /// Fails if the system does not tell.
+    pub fn is_gone_within(&self, limit: Duration) -> anyhow::Result<bool> {
+        is_gone_within(self.number(), limit)
+    }
+
     /// Sends it a signal.
     ///
     /// # Errors

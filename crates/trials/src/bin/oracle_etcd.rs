@@ -6,10 +6,11 @@
 use std::io::Write as _;
 use std::time::Instant;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use conclave_trials::ensemble::Ensemble;
 use conclave_trials::etcd::case::Step;
 use conclave_trials::etcd::draw::draw;
+use conclave_trials::etcd::mercy::spare;
 use conclave_trials::etcd::server::RealServer;
 use conclave_trials::etcd::side::Side;
 use conclave_trials::zookeeper::shrink::shrink;
@@ -32,10 +33,15 @@ struct Pair {
     runtime: Runtime,
     theirs: Side,
     ours: Side,
-    _real: RealServer,
+    real: RealServer,
+    /// Times that the real server ended by itself.
+    deaths: usize,
     _ensemble: Ensemble,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
+
+/// Times that the real server may end by itself in one run: each is said, and more are no run any longer.
+const DEATHS: usize = 100;
 
 /// Where the two answered differently.
 struct Difference {
@@ -64,9 +70,10 @@ fn main() -> anyhow::Result<()> {
 /// Cases of every `stride`-th seed, until so many operations were made.
 fn work(first_seed: u64, stride: u64, operations: usize, steps: usize) -> anyhow::Result<()> {
     let mut pair = Pair::start()?;
-    let (begin, mut done, mut seed) = (Instant::now(), 0, first_seed);
+    let (begin, mut done, mut spared, mut seed) = (Instant::now(), 0, 0, first_seed);
     while done < operations {
-        let case = draw(seed, steps);
+        let mut case = draw(seed, steps);
+        spared += spare(&mut case);
         if let Some(first) = pair.difference(&case)? {
             say(&format!(
                 "seed {seed} differs at step {}:\n  theirs {}\n  ours   {}",
@@ -81,30 +88,56 @@ fn work(first_seed: u64, stride: u64, operations: usize, steps: usize) -> anyhow
             say(&format!("{done} operations, {rate:.0} a second, next seed {seed}"))?;
         }
     }
-    Ok(())
+    say(&format!(
+        "{done} operations; {spared} were changed because the real server would not survive them, and it ended {} times",
+        pair.deaths
+    ))
 }
 
 impl Pair {
     fn start() -> anyhow::Result<Pair> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        // In memory if there is room for it: the real server is asked for answers, not for safety.
-        let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir())?;
+        let folder = folder()?;
         let real = RealServer::start(folder.path())?;
         let ensemble = Ensemble::start_with(1, &["etcd.bcrypt_cost=4"])?;
         let theirs = runtime.block_on(Side::connect(&real.address)).context("the real server")?;
         let ours = runtime.block_on(Side::connect(&ensemble.members()[0].etcd)).context("Conclave")?;
-        Ok(Pair { runtime, theirs, ours, _real: real, _ensemble: ensemble, _folder: folder })
+        Ok(Pair { runtime, theirs, ours, real, deaths: 0, _ensemble: ensemble, folder })
     }
 
+    /// The first step that was answered differently. One that the real server did not survive is none.
     fn difference(&mut self, steps: &[Step]) -> anyhow::Result<Option<Difference>> {
         let Pair { runtime, theirs, ours, .. } = self;
         let (theirs, ours) = runtime.block_on(async { tokio::join!(theirs.play(steps), ours.play(steps)) });
-        let (theirs, ours) = (theirs.context("the real server")?, ours.context("Conclave")?);
+        let ours = ours.context("Conclave")?;
+        let theirs = match theirs {
+            Ok(theirs) => theirs,
+            Err(error) => return if self.revive(&format!("{error:#}"))? { Ok(None) } else { Err(error) },
+        };
         let pairs = theirs.into_iter().zip(ours).enumerate();
         let mut differing =
             pairs.filter(|(step, (theirs, ours))| theirs != ours && !deliberate(&steps[*step], theirs, ours));
-        Ok(differing.next().map(|(step, (theirs, ours))| Difference { step, theirs, ours }))
+        let Some((step, (theirs, ours))) = differing.next() else { return Ok(None) };
+        let died = self.revive(&format!("step {step}, {:?}", steps[step].deed))?;
+        Ok((!died).then_some(Difference { step, theirs, ours }))
     }
+
+    /// If the real server ended by itself, counts that, says why, and starts another with fresh data. Whether it did.
+    fn revive(&mut self, doing: &str) -> anyhow::Result<bool> {
+        let Some(reason) = self.real.why_dead()? else { return Ok(false) };
+        self.deaths += 1;
+        ensure!(self.deaths <= DEATHS, "the real server ended {DEATHS} times by itself, now: {reason}\n  at {doing}");
+        say(&format!("the real server ended by itself, the rest of this case is skipped: {reason}\n  at {doing}"))?;
+        self.folder = folder()?;
+        self.real = RealServer::start(self.folder.path())?;
+        self.theirs = self.runtime.block_on(Side::connect(&self.real.address)).context("the real server")?;
+        Ok(true)
+    }
+}
+
+/// In memory if there is room for it: the real server is asked for answers, not for safety.
+fn folder() -> anyhow::Result<tempfile::TempDir> {
+    Ok(tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir())?)
 }
 
 /// What differs on purpose: see `docs/etcd.md`.

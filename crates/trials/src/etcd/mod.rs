@@ -4,12 +4,14 @@
 //! |---|---|
 //! | [`case`] | requests in a form that means the same on both sides, drawn from a seed |
 //! | [`draw`] | the random choices |
+//! | [`mercy`] | leaves out what the real server does not survive |
 //! | [`side`] | one server: sends the requests of a case and writes down the answers, with its own ids made alike |
 //! | [`watching`] | the watches of a case |
 //! | [`server`] | the real server |
 
 pub mod case;
 pub mod draw;
+pub mod mercy;
 pub mod server;
 pub mod side;
 mod watching;

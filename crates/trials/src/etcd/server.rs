@@ -1,7 +1,8 @@
 //! The real server, as Debian packages it, on a port of its own and with its data in a folder of its own.
 
+use std::fs::{self, File};
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -10,9 +11,14 @@ use anyhow::ensure;
 use crate::PATIENCE;
 use crate::process::Process;
 
+/// One whose connections are broken is gone, or about to be: the system closes them when it ends.
+const DYING: Duration = Duration::from_millis(200);
+
 /// A real server. Stopped when dropped.
 pub struct RealServer {
-    _process: Process,
+    process: Process,
+    /// What it says on its standard error: of interest when it ended by itself.
+    errors: PathBuf,
     /// Where it serves.
     pub address: String,
 }
@@ -31,13 +37,28 @@ impl RealServer {
         command.args(["--listen-peer-urls", &url(&peer), "--initial-advertise-peer-urls", &url(&peer)]);
         command.args(["--initial-cluster", &format!("default={}", url(&peer)), "--bcrypt-cost", "4"]);
         command.args(["--logger", "zap", "--log-level", "fatal", "--snapshot-count", "1000000000"]);
-        let process = Process::start("the real server", command.stdin(Stdio::null()).stderr(Stdio::null()))?;
+        let errors = folder.join("errors");
+        command.stdin(Stdio::null()).stderr(File::create(&errors)?);
+        let process = Process::start("the real server", &mut command)?;
         let begin = Instant::now();
         while TcpStream::connect(&client).is_err() {
             ensure!(begin.elapsed() < PATIENCE, "the real server (Debian's etcd-server) does not serve at {client}");
             std::thread::sleep(Duration::from_millis(50));
         }
-        Ok(RealServer { _process: process, address: client })
+        Ok(RealServer { process, errors, address: client })
+    }
+
+    /// Why it ended by itself: what it panicked with, or nothing if it still serves.
+    ///
+    /// # Errors
+    /// What it said cannot be read.
+    pub fn why_dead(&mut self) -> anyhow::Result<Option<String>> {
+        if !self.process.is_gone_within(DYING)? {
+            return Ok(None);
+        }
+        let said = fs::read_to_string(&self.errors)?;
+        let panic = said.lines().find(|line| line.contains("panic") || line.contains("fatal"));
+        Ok(Some(panic.unwrap_or("without a word").to_owned()))
     }
 }
 

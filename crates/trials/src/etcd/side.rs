@@ -39,6 +39,8 @@ pub struct Side {
     pub(super) base: i64,
     /// The newest revision that an answer told.
     pub(super) newest: i64,
+    /// What was compacted last.
+    pub(super) compacted: i64,
     /// Slot to id.
     leases: BTreeMap<usize, i64>,
     /// User to token.
@@ -53,7 +55,7 @@ impl Side {
     pub async fn connect(address: &str) -> anyhow::Result<Side> {
         let channel = Channel::from_shared(format!("http://{address}"))?.tcp_nodelay(true).connect().await?;
         let (leases, tokens) = (BTreeMap::new(), BTreeMap::new());
-        Ok(Side { channel, base: 0, newest: 0, leases, tokens })
+        Ok(Side { channel, base: 0, newest: 0, compacted: 0, leases, tokens })
     }
 
     /// Makes the server's keys, leases and accounts as if it were new, but for its revision.
@@ -81,6 +83,7 @@ impl Side {
         let deleted = self.keys().delete_range(delete).await?.into_inner();
         self.base = deleted.header.context("a header")?.revision;
         self.newest = self.base;
+        self.compacted = self.base;
         let compact = pb::CompactionRequest { revision: self.base, physical: false };
         self.keys().compact(compact).await?;
         self.leases.clear();
@@ -135,7 +138,8 @@ impl Side {
 
     fn twin(&self) -> Side {
         let (leases, tokens) = (self.leases.clone(), self.tokens.clone());
-        Side { channel: self.channel.clone(), base: self.base, newest: self.newest, leases, tokens }
+        let (base, newest, compacted) = (self.base, self.newest, self.compacted);
+        Side { channel: self.channel.clone(), base, newest, compacted, leases, tokens }
     }
 
     async fn take(&mut self, step: &Step) -> anyhow::Result<Answer> {
@@ -169,10 +173,12 @@ impl Side {
                 self.keys().txn(request).await.map(|response| self.transacted(response.into_inner()))
             }
             Deed::Compact(revision) => {
-                let request =
-                    self.by(user, pb::CompactionRequest { revision: self.number(*revision), physical: false });
-                let compacted = self.keys().compact(request).await;
-                compacted.map(|response| self.revised(response.into_inner().header.as_ref()))
+                let revision = self.number(*revision);
+                let request = self.by(user, pb::CompactionRequest { revision, physical: false });
+                self.keys().compact(request).await.map(|response| {
+                    self.compacted = revision;
+                    self.revised(response.into_inner().header.as_ref())
+                })
             }
             Deed::Account(account) => self.account(user, account).await,
             Deed::Watches { watches, writes } => {

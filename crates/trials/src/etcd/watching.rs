@@ -88,10 +88,13 @@ pub(super) async fn watch(
 }
 
 fn create(side: &Side, watch: &Watch, number: usize) -> pb::WatchRequest {
+    // What was deleted at the very revision of a compaction the real server 3.4 tells, or not, as its sweeping goes.
+    let start = side.number(watch.start);
+    let start_revision = if start == side.compacted { start + 1 } else { start };
     let create = pb::WatchCreateRequest {
         key: watch.keys.key.clone(),
         range_end: watch.keys.end.clone(),
-        start_revision: side.number(watch.start),
+        start_revision,
         progress_notify: false,
         filters: watch.filters.clone(),
         prev_kv: watch.prev_kv,
