@@ -272,6 +272,12 @@ impl Mailbox {
         self.content.take()
     }
 
+    /// How many more changes the box holds before watches lose their place.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        self.hub.capacity.saturating_sub(self.content.lock().changes)
+    }
+
     /// Resolves when every change up to `revision` that concerns this box is in the box.
     pub async fn settled(&self, revision: u64) {
         let mut dispatched = self.hub.dispatched.subscribe();

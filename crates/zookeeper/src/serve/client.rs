@@ -99,6 +99,11 @@ pub(super) struct Client {
     pub(super) closing: Option<Instant>,
 }
 
+/// Changes that a request makes and its own client may be watching: the node, its access list, the parent's counters,
+/// and one to spare. Requests are taken only while the mailbox has room for what those before them may bring, so that
+/// nobody loses a connection by haste; a large transaction may bring more than this.
+const CHANGES_PER_REQUEST: usize = 4;
+
 impl Client {
     pub(super) fn new(
         front: Arc<Front>,
@@ -150,6 +155,7 @@ impl Client {
             && !self.is_full()
             && self.queue.len() < options.outstanding_requests
             && self.queued_bytes < options.outstanding_bytes
+            && self.queue.len() * CHANGES_PER_REQUEST < self.mailbox.room()
     }
 
     /// Whether the client must read before anything more is done for it.

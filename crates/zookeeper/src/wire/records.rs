@@ -105,7 +105,8 @@ impl<'a> SetAccessRequest<'a> {
     }
 }
 
-/// A path and a number: a version (delete, check, checkNotExists), a limit (removeRecursive), a kind of watch (checkWatches, removeWatches) or a mode (addWatch).
+/// A path and a number: a version (delete, check, checkNotExists), a limit (removeRecursive), a kind of watch
+/// (checkWatches, removeWatches) or a mode (addWatch).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PathWithNumber<'a> {
     pub(crate) path: Cow<'a, str>,

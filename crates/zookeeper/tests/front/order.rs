@@ -1,6 +1,7 @@
 //! Requests are answered in order, reads see the writes before them, and events come before what they are news to.
 
 use conclave_zookeeper::Options;
+use node::Limits;
 
 use crate::client::{
     CREATE, EXISTS, GET_CHILDREN, GET_DATA, Member, PERSISTENT, PING, SET_DATA, SYNC, buffer, create, set_data,
@@ -114,6 +115,27 @@ async fn a_client_that_does_not_read_is_held_back_and_loses_nothing() {
     }
     for _ in 0..asked {
         assert_eq!(client.next().await.unwrap().body[..50_004], buffer(&large));
+    }
+    assert_eq!(client.call(PING, &[]).await.code, 0);
+}
+
+#[tokio::test]
+async fn a_client_that_watches_its_own_haste_is_slowed_down_and_loses_nothing() {
+    const ADD_WATCH: i32 = 106;
+    let limits = Limits { mailbox_changes: 64, ..Limits::default() };
+    let member = Member::limited(Options::default(), limits).await;
+    let mut client = member.client(4000).await;
+    client.call(CREATE, &create("/n", PERSISTENT)).await;
+    let persistent = [buffer(b"/n"), vec![0; 4]].concat();
+    assert_eq!(client.call(ADD_WATCH, &persistent).await.code, 0);
+    let asked = 500;
+    for _ in 0..asked {
+        client.ask(SET_DATA, &set_data("/n", b"data")).await;
+    }
+    for number in 0..asked {
+        let event = client.next().await.unwrap_or_else(|| panic!("the connection ended before event {number}"));
+        let answer = client.next().await.unwrap();
+        assert_eq!((event.xid, answer.code, event.zxid), (EVENT, 0, answer.zxid));
     }
     assert_eq!(client.call(PING, &[]).await.code, 0);
 }
