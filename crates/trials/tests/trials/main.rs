@@ -11,4 +11,5 @@ mod everyday;
 mod failover;
 mod membership;
 mod recipes;
+mod storage;
 mod why;
