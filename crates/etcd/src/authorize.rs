@@ -25,7 +25,7 @@ pub(crate) fn request(state: &State, caller: &Caller, request: &Request) -> Resu
             permit::lease_keys(state, caller, request.id, Access::Write)
         }
         // Anybody may compact, as in the real server.
-        Request::Compact(_) => Ok(()),
+        Request::Compact(_) => permit::nobody_or_known(state, caller),
         Request::AuthEnable(_)
         | Request::AuthDisable(_)
         | Request::UserAdd(_)
@@ -53,6 +53,8 @@ pub(crate) fn range(state: &State, caller: &Caller, request: &RangeRequest) -> R
 /// # Errors
 /// What the permission is refused for.
 pub(crate) fn transaction(state: &State, caller: &Caller, request: &TxnRequest) -> Result<(), Refusal> {
+    // One that names no key is asked nothing else.
+    permit::nobody_or_known(state, caller)?;
     for compare in &request.compare {
         permit::keys(state, caller, &compare.key, &compare.range_end, Access::Read)?;
     }

@@ -54,6 +54,15 @@ pub(crate) fn known(state: &State, caller: &Caller) -> Result<(), Refusal> {
     identified(state, caller).map(drop)
 }
 
+/// Whether the caller, if he said who he is, is known: what takes no permission is refused with a token that is no longer
+/// good, and not without one.
+///
+/// # Errors
+/// [`Refusal::InvalidAuthToken`].
+pub(crate) fn nobody_or_known(state: &State, caller: &Caller) -> Result<(), Refusal> {
+    if caller.is_nobody() { Ok(()) } else { known(state, caller) }
+}
+
 /// Whether the caller may administrate.
 ///
 /// # Errors

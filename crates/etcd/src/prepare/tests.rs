@@ -576,6 +576,11 @@ fn tokens_of_another_time_are_worth_nothing() {
     let generation = crate::auth::accounts::user(&ensemble.leader, "alice").unwrap().generation;
     ensemble.caller = Caller { generation: generation + 1, ..known("alice") };
     assert_eq!(ensemble.decide(&put_request("a", "")).unwrap_err(), Refusal::InvalidAuthToken);
+    // So is what takes no permission, though nobody in particular may do it.
+    assert_eq!(ensemble.decide(&TxnRequest::default()).unwrap_err(), Refusal::InvalidAuthToken);
+    assert_eq!(ensemble.decide(&CompactionRequest::default()).unwrap_err(), Refusal::InvalidAuthToken);
+    ensemble.caller = Caller::nobody();
+    assert!(ensemble.decide(&TxnRequest::default()).unwrap().succeeded);
     ensemble.caller = Caller { revision: accounts_revision(&ensemble) - 1, ..known("alice") };
     assert_eq!(ensemble.decide(&put_request("a", "")).unwrap_err(), Refusal::AuthOldRevision);
     ensemble.caller = Caller { generation, ..known("alice") };

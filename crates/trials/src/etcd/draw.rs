@@ -114,13 +114,12 @@ fn account(random: &mut Random) -> Deed {
 /// Always one, since the real server 3.4 does not survive a grant without.
 /// A range that holds something, or all from a key on: the real server 3.4 takes others, which mean nothing.
 fn permission(random: &mut Random) -> Permission {
-    let key = key(random);
+    let key = Some(key(random)).filter(|key| !key.is_empty()).unwrap_or_else(|| vec![b'a']);
     let end = match random.below(4) {
         0 => Vec::new(),
         1 => vec![0],
         _ => [&key[..], &[*random.pick(&[0, b'a', 0xff])]].concat(),
     };
-    let key = if key.is_empty() { vec![b'a'] } else { key };
     Permission { kind: i32::try_from(random.below(3)).expect("below three"), keys: Keys { key, end } }
 }
 
